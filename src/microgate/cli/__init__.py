@@ -1,0 +1,1 @@
+"""The command line: main.py declares the commands, one file per command, console.py prints."""

@@ -1,0 +1,1 @@
+"""The public SDK that users' code imports. It imports nothing of microgate."""

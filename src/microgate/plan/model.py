@@ -1,0 +1,123 @@
+"""The structs of a plan. All are frozen, hold plain data only, and encode to the same bytes for the same input.
+
+A field that is at its default is left out of the encoding, so a later version can add fields. References between structs
+are indexes into the tuples of `Plan`; names that shared memory or metrics are keyed by are stable strings.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+FORMAT = 1  # raised when an older engine could misread a newer plan
+
+
+class _Struct(msgspec.Struct, frozen=True, omit_defaults=True):
+    pass
+
+
+class UpstreamKind(enum.Enum):
+    """How a named group of endpoints is used (WSO2 §3.2)."""
+
+    HTTP = "http"
+    LOAD_BALANCE = "load_balance"
+    FAILOVER = "failover"
+
+
+class Timeouts(_Struct, frozen=True):
+    """Bounds on a backend in milliseconds; 0 means the setting's default. `total` counts from the first byte sent."""
+
+    connect_ms: int = 0
+    response_ms: int = 0  # until the response head is complete
+    idle_ms: int = 0  # between two pieces of a message
+    total_ms: int = 0
+
+
+class PoolLimits(_Struct, frozen=True):
+    """Bounds of one endpoint's pool; -1 means unlimited, None the setting's default (WSO2 §5.9)."""
+
+    max_active_connections: int | None = None
+    max_idle_connections: int | None = None
+    wait_ms: int | None = None
+
+
+class Upstream(_Struct, frozen=True):
+    """A named group of endpoints. `name` is stable over builds: run-time overrides and metrics use it."""
+
+    name: str
+    environment: str  # "prod" or "sand", as in the override keys of WSO2 §8.6
+    kind: UpstreamKind
+    urls: tuple[str, ...]  # absolute http or https URLs, or unix:/path:/base for a Unix socket
+    timeouts: Timeouts = Timeouts()
+    pool: PoolLimits = PoolLimits()
+
+
+class Security(_Struct, frozen=True):
+    """Who may call an operation. Closed unless `opened_by` names the extension that opened it."""
+
+    schemes: tuple[str, ...] = ("oauth2", "jwt")  # of oauth2, jwt, basic, api_key, mutual_tls; any one suffices
+    scopes: tuple[str, ...] = ()  # any one suffices (WSO2 §6.7)
+    opened_by: str = ""  # e.g. "x-wso2-disable-security at petstore.yaml:41"
+
+
+class Operation(_Struct, frozen=True):
+    """A method on a path template. `id` is the operationId or `METHOD path`; it labels logs and metrics."""
+
+    id: str
+    method: str
+    path: str  # template below the base path, starting with "/"
+    security: Security = Security()
+    production: int | None = None  # index into Plan.upstreams
+    sandbox: int | None = None
+    max_body_bytes: int | None = None  # None: the listener's limit
+    tier: str = ""  # a resource policy's name, "" for Unlimited
+
+
+class Api(_Struct, frozen=True):
+    """One OpenAPI description. `base_path` starts with "/" and has no trailing slash, except for the root itself."""
+
+    id: str  # WSO2's api_<sha256 of name:version>
+    name: str
+    version: str
+    base_path: str
+    file: str  # the description, relative to the project
+    operations: tuple[Operation, ...]
+    hosts: tuple[str, ...] = ()  # lower case, empty for any host; "*.example.com" matches one or more labels
+    transports: tuple[str, ...] = ("http", "https")
+    redirect_http: bool = False  # answer plain HTTP with a redirect to HTTPS
+    auth_header: str = ""  # "" for the setting's
+    owner: str = ""
+    tier: str = ""
+
+
+class Policy(_Struct, frozen=True):
+    """A rate-limit policy of policies.yaml (WSO2 §4)."""
+
+    level: str  # resource, application or subscription
+    name: str
+    count: int
+    window_s: int
+    stop_on_quota: bool = True
+
+
+class Plan(_Struct, frozen=True):
+    """Everything the runtime needs to serve one project."""
+
+    project: str
+    engine: str  # version of microgate that compiled it
+    apis: tuple[Api, ...]
+    upstreams: tuple[Upstream, ...]
+    policies: tuple[Policy, ...] = ()
+    format: int = FORMAT
+    inputs: tuple[tuple[str, str], ...] = ()  # (path relative to the project, hex SHA-256), sorted
+
+
+def encode(plan: Plan) -> bytes:
+    """Canonical bytes: struct fields in declaration order, MessagePack's shortest forms."""
+    return msgspec.msgpack.encode(plan)
+
+
+def decode(data: bytes) -> Plan:
+    """The plan of `encode`d bytes; raises msgspec.ValidationError or DecodeError on anything else."""
+    return msgspec.msgpack.decode(data, type=Plan)

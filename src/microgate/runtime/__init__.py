@@ -1,0 +1,1 @@
+"""The wing that serves: accepts, decides, forwards. Never imports the toolkit."""

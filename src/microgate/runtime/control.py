@@ -1,0 +1,69 @@
+"""Typed messages between the steward and the workers, over one SEQPACKET pair per worker slot.
+
+A message is one datagram of MessagePack, at most `MAX_BYTES`. The pair outlives the worker: a successor says `Hello` on it
+and the steward sends it what it needs to know. Neither side ever blocks on it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+MAX_BYTES = 131_072
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    pass
+
+
+class Hello(Message, frozen=True, tag=True, array_like=True):
+    """A worker begins to serve on `slot`; the steward answers with the state of all its jobs."""
+
+    slot: int
+    pid: int
+
+
+class LogLines(Message, frozen=True, tag=True, array_like=True):
+    """Whole access-log lines, each with its newline. `dropped` counts lines that found no room since the last message."""
+
+    data: bytes
+    dropped: int = 0
+
+
+class KeyWanted(Message, frozen=True, tag=True, array_like=True):
+    """A token names a key that the worker does not know."""
+
+    issuer: str
+    key_id: str
+
+
+class KeySet(Message, frozen=True, tag=True, array_like=True):
+    """The steward's newest key set of an issuer; `jwks` is the document as fetched, empty if there is none yet.
+
+    `attempt` counts fetches, so that a worker can tell an answer to its `KeyWanted` from an older state.
+    """
+
+    issuer: str
+    jwks: bytes
+    attempt: int
+
+
+class Drain(Message, frozen=True, tag=True, array_like=True):
+    """The supervisor began to stop: readiness fails from now on."""
+
+
+ToSteward = Hello | LogLines | KeyWanted | Drain
+ToWorker = KeySet | Drain
+
+
+def encode(message: Message) -> bytes:
+    return msgspec.msgpack.encode(message)
+
+
+def decode_for_steward(data: bytes) -> ToSteward:
+    message: ToSteward = msgspec.msgpack.decode(data, type=ToSteward)
+    return message
+
+
+def decode_for_worker(data: bytes) -> ToWorker:
+    message: ToWorker = msgspec.msgpack.decode(data, type=ToWorker)
+    return message

@@ -1,0 +1,295 @@
+"""The narrow waist: one request and its answer in flight.
+
+An exchange joins a downstream stream (the client's side) with an upstream stream (the backend's side) and carries what
+stages need in between. Protocols call its `on_…` methods and never see a policy; stages see its fields and never a socket.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+from microgate.runtime import faults
+from microgate.runtime.faults import Answer, Fault, Headers
+
+if TYPE_CHECKING:
+    from asyncio import Task
+
+    from microgate.runtime.pipeline import Operation
+
+# Request body that is held while stages decide or a connection is made; over it the client's side is paused.
+HELD_BODY_BYTES = 65_536
+
+
+class Downstream(Protocol):
+    """The client's side of an exchange, as the exchange sees it."""
+
+    peer: str  # the client's address, after trusted proxies; a path for a Unix socket
+    scheme: str  # "http" or "https", after trusted proxies
+    trusted: bool  # the directly connected peer is a trusted proxy
+    forwarded: bytes  # the X-Forwarded-* lines that depend on the connection alone, each with its CRLF
+
+    def send_head(self, exchange: Exchange, status: int, reason: bytes, headers: Headers, length: int | None) -> None:
+        """Send the answer's head. `headers` are end-to-end fields only; `length` None means unknown."""
+
+    def send_informational(self, status: int, headers: Headers) -> None: ...
+    def send_body(self, chunk: bytes) -> None: ...
+    def send_end(self, trailers: Headers | None) -> None: ...
+    def flush(self) -> None:
+        """Hand what was sent to the transport: called once at the end of each piece of upstream input."""
+
+    def abort(self) -> None:
+        """End the answer so that the client cannot take it for complete."""
+
+    def pause_body(self) -> None: ...
+    def resume_body(self) -> None: ...
+    def expect_continue(self) -> None:
+        """Tell a waiting client to send its body."""
+
+
+class Upstream(Protocol):
+    """The backend's side of an exchange, as the exchange sees it."""
+
+    def send_body(self, chunk: bytes) -> None: ...
+    def send_end(self, trailers: Headers | None) -> None: ...
+    def abort(self) -> None:
+        """The exchange is over for us: close or release, and call nothing of the exchange any more."""
+
+    def pause_answer(self) -> None: ...
+    def resume_answer(self) -> None: ...
+
+
+class Consumer:
+    """Who calls. Made once per verified credential and shared by its exchanges."""
+
+    __slots__ = ("application", "claims", "credential", "key_type", "name", "scopes")
+
+    def __init__(
+        self, name: str, credential: str, *, key_type: str = "PRODUCTION", scopes: frozenset[str] = frozenset()
+    ) -> None:
+        self.name = name
+        self.credential = credential  # "jwt", "basic", …
+        self.key_type = key_type  # exactly PRODUCTION chooses the production endpoints (WSO2 §8.1)
+        self.scopes = scopes
+        self.application = ""
+        self.claims: dict[str, Any] = {}
+
+
+class Exchange:
+    """One request and its answer. All byte fields are as received; nothing is decoded before somebody needs it.
+
+    `target` is in origin form; `path` is its part before "?". `length` is the request body's declared length,
+    -1 for chunked, 0 for none. Times are `time.monotonic()` seconds, 0.0 for not yet.
+    """
+
+    __slots__ = (
+        "accept",
+        "answer_head_at",
+        "authority",
+        "bytes_in",
+        "bytes_out",
+        "consumer",
+        "done",
+        "downstream",
+        "expects_continue",
+        "fault",
+        "head_sent",
+        "headers",
+        "held",
+        "held_bytes",
+        "length",
+        "method",
+        "operation",
+        "path",
+        "request_complete",
+        "request_id",
+        "span_id",
+        "started",
+        "status",
+        "target",
+        "task",
+        "trace_flags",
+        "trace_id",
+        "trailers",
+        "upstream",
+        "upstream_name",
+        "upstream_started",
+        "user_agent",
+        "version",
+    )
+
+    def __init__(self, downstream: Downstream, method: str, target: bytes, headers: Headers) -> None:
+        self.downstream = downstream
+        self.method = method
+        self.target = target
+        self.path = target
+        self.headers = headers
+        self.version = 1  # the minor version of HTTP/1, 2 for HTTP/2
+        self.authority = b""
+        self.length = 0
+        self.user_agent = b""
+        self.accept = b""
+        self.expects_continue = False
+        self.request_complete = False
+        self.held: list[bytes] | None = None
+        self.held_bytes = 0
+        self.trailers: Headers | None = None
+        self.operation: Operation = _UNROUTED
+        self.consumer: Consumer | None = None
+        self.upstream: Upstream | None = None
+        self.upstream_name = ""
+        self.upstream_started = 0.0
+        self.answer_head_at = 0.0
+        self.started = monotonic()
+        self.request_id = ""
+        self.trace_id = ""
+        self.span_id = ""
+        self.trace_flags = "01"
+        self.status = 0
+        self.fault: Fault | None = None
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.head_sent = False
+        self.done = False
+        self.task: Task[None] | None = None
+
+    # From the client's side.
+
+    def on_request_body(self, chunk: bytes) -> None:
+        self.bytes_in += len(chunk)
+        limit = self.operation.max_body_bytes
+        if 0 <= limit < self.bytes_in:
+            self.fail(Fault(faults.BODY_TOO_LARGE))
+        elif self.upstream is not None:
+            self.upstream.send_body(chunk)
+        elif not self.done:
+            if self.held is None:
+                self.held = []
+            self.held.append(chunk)
+            self.held_bytes += len(chunk)
+            if self.held_bytes > HELD_BODY_BYTES:
+                self.downstream.pause_body()
+
+    def on_request_end(self, trailers: Headers | None) -> None:
+        self.request_complete = True
+        self.trailers = trailers
+        if self.upstream is not None:
+            self.upstream.send_end(trailers)
+
+    def on_client_abort(self, reason: str = "client.abort") -> None:
+        """The client is gone: whoever works for it stops."""
+        if not self.done:
+            if self.fault is None:
+                self.fault = Fault(faults.CLIENT_ABORT, reason)
+            if self.status == 0:
+                self.status = faults.CLIENT_ABORT.status
+            self._drop_upstream()
+            self.finish()
+
+    # From the backend's side.
+
+    def attach(self, upstream: Upstream) -> None:
+        """A backend connection has taken the request's head; what was held of the body goes there."""
+        self.upstream = upstream
+        held, self.held = self.held, None
+        if held:
+            self.held_bytes = 0
+            upstream.send_body(b"".join(held))
+            self.downstream.resume_body()
+        if self.request_complete:
+            upstream.send_end(self.trailers)
+        elif self.expects_continue:
+            self.downstream.expect_continue()
+
+    def on_answer_head(self, status: int, reason: bytes, headers: Headers, length: int | None) -> None:
+        """The backend's answer begins; `headers` are end-to-end fields and may be changed by stages."""
+        self.status = status
+        self.answer_head_at = monotonic()
+        for stage in self.operation.answer_stages:
+            stage(self, headers)
+        self.head_sent = True
+        self.downstream.send_head(self, status, reason, headers, length)
+
+    def on_answer_body(self, chunk: bytes) -> None:
+        self.bytes_out += len(chunk)
+        self.downstream.send_body(chunk)
+
+    def on_answer_end(self, trailers: Headers | None) -> None:
+        self.upstream = None
+        if not self.done:
+            self.downstream.send_end(trailers)
+            self.finish()
+
+    def on_answer_lost(self, fault: Fault) -> None:
+        """The backend failed: before the head this becomes a fault, after it the client sees an aborted message."""
+        self.upstream = None
+        if self.done:
+            return
+        if self.head_sent:
+            self.fault = fault
+            self.downstream.abort()
+            self.finish()
+        else:
+            self.fail(fault)
+
+    # From the gateway itself.
+
+    def fail(self, fault: Fault) -> None:
+        """Give a fault as the answer, or abort an answer that has begun."""
+        if self.done:
+            return
+        self.fault = fault
+        if self.head_sent:
+            self._drop_upstream()
+            self.downstream.abort()
+            self.finish()
+        else:
+            self.answer(faults.render(fault, self.accept, wso2=self.operation.wso2_statuses))
+
+    def answer(self, answer: Answer) -> None:
+        """Give a complete answer of the gateway's own; it passes the answer's stages too."""
+        if self.done:
+            return
+        self._drop_upstream()
+        self.held = None
+        self.status = answer.status
+        headers = answer.headers
+        for stage in self.operation.answer_stages:
+            stage(self, headers)
+        self.head_sent = True
+        downstream = self.downstream
+        downstream.send_head(self, answer.status, answer.reason, headers, len(answer.body))
+        if answer.body and self.method != "HEAD":
+            self.bytes_out += len(answer.body)
+            downstream.send_body(answer.body)
+        downstream.send_end(None)
+        downstream.flush()
+        self.finish()
+
+    def finish(self) -> None:
+        """The exchange is over, however it ended; its hooks run exactly once."""
+        if self.done:
+            return
+        self.done = True
+        if self.task is not None:
+            self.task.cancel()
+            self.task = None
+        for hook in self.operation.end_hooks:
+            hook(self)
+
+    def _drop_upstream(self) -> None:
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.abort()
+
+
+class _Unrouted:
+    """Stands for the operation until routing finds one, so that nobody asks whether there is one."""
+
+    answer_stages: tuple[Any, ...] = ()
+    end_hooks: tuple[Any, ...] = ()
+    max_body_bytes = -1
+    wso2_statuses = False
+
+
+_UNROUTED: Any = _Unrouted()

@@ -1,0 +1,154 @@
+"""The answers the gateway itself gives: one table from kind to status, WSO2 code, texts, log level and retryability.
+
+Nothing else in the runtime knows a status number for a failure. Rooms raise no exceptions for these: a stage returns a
+`Fault`, a protocol hands one to its exchange. Sources: WSO2 §7 for codes and texts, RFC 9110 for statuses, RFC 9457 for
+the problem form.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import NamedTuple
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Kind(NamedTuple):
+    """One way to fail. `label` is the metric label and the prefix of log reasons; `wso2` the status 3.x used."""
+
+    label: str
+    status: int
+    code: int
+    message: str
+    description: str
+    wso2: int
+    level: str = "info"
+    retryable: bool = False
+
+
+def _auth(label: str, status: int, code: int, message: str, sentence: str) -> Kind:
+    return Kind(label, status, code, message, f"{message}. {sentence}", status)
+
+
+def _plain(label: str, status: int, description: str) -> Kind:
+    return Kind(label, status, status, HTTPStatus(status).phrase, description, status)
+
+
+def _backend(label: str, status: int, code: int, description: str, *, retryable: bool = False) -> Kind:
+    return Kind(label, status, code, "Runtime Error", description, 500, "warning", retryable)
+
+
+_UNCLASSIFIED = "Unclassified Authentication Failure"
+_CONNECT = "Error connecting to the back end"
+
+UNCLASSIFIED_AUTH = _auth("auth.unclassified", 500, 900900, _UNCLASSIFIED, _UNCLASSIFIED)
+KEYS_UNAVAILABLE = Kind(
+    "auth.keys_unavailable", 503, 900900, _UNCLASSIFIED, "The issuer's keys are not available yet", 500, "warning", True
+)
+INVALID_CREDENTIALS = _auth(
+    "auth.invalid", 401, 900901, "Invalid Credentials", "Make sure you have given the correct access token"
+)
+MISSING_CREDENTIALS = _auth(
+    "auth.missing", 401, 900902, "Missing Credentials", "Make sure your API request provides required credentials"
+)
+WRONG_SCHEME = _auth(
+    "auth.scheme", 401, 900917, "Invalid Authentication scheme", "API can not be used with this authentication scheme"
+)
+SCOPES = Kind(
+    "auth.scopes",
+    403,
+    900910,
+    "The access token does not allow you to access the requested resource",
+    "The access token does not allow you to access the requested resource",
+    403,
+)
+NO_ENDPOINT = Kind("route.no_endpoint", 403, 900901, "No Endpoint", "No endpoint for this kind of key", 403)
+TRANSPORT = Kind("route.transport", 403, 403, "Forbidden", "This API is not offered over this transport", 403)
+
+BAD_REQUEST = _plain("http.bad_request", 400, "The request is malformed")
+AMBIGUOUS_PATH = _plain("route.ambiguous_path", 400, "The path has an encoding that could mean another resource")
+NOT_FOUND = _plain("route.not_found", 404, "No API or resource matches the request")
+METHOD_NOT_ALLOWED = _plain("route.method", 405, "Method not allowed for the given resource")
+REQUEST_TIMEOUT = _plain("http.timeout", 408, "The request did not arrive in time")
+BODY_TOO_LARGE = _plain("http.body_size", 413, "The request body is larger than allowed")
+URI_TOO_LONG = _plain("http.uri_length", 414, "The request target is longer than allowed")
+EXPECTATION_FAILED = _plain("http.expectation", 417, "The expectation is not supported")
+HEADERS_TOO_LARGE = _plain("http.header_size", 431, "The request header fields are larger than allowed")
+VERSION = _plain("http.version", 505, "The HTTP version is not supported")
+# The client left before its answer was complete; the number is nginx's, it is logged and never sent.
+CLIENT_ABORT = Kind("client.abort", 499, 499, "Client Closed Request", "The client closed the connection", 499)
+INTERNAL = _plain("internal", 500, "An unexpected error happened in the gateway")._replace(level="error")
+OVERLOAD = _plain("overload", 503, "The gateway is at its limit, try again later")._replace(retryable=True)
+HTTPS_REQUIRED = Kind("route.https_required", 308, 308, "Permanent Redirect", "Use HTTPS", 308)
+
+BACKEND_CONNECT = _backend("backend.connect", 502, 101503, _CONNECT, retryable=True)
+BACKEND_CLOSED = _backend("backend.closed", 502, 101503, _CONNECT)
+BACKEND_BAD_ANSWER = _backend("backend.bad_answer", 502, 101503, _CONNECT)
+BACKEND_BUSY = _backend("backend.busy", 503, 101503, _CONNECT, retryable=True)
+BACKEND_TIMEOUT = _backend("backend.timeout", 504, 101504, "Connection timed out")
+
+KINDS: tuple[Kind, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Kind))
+
+
+class Fault:
+    """A fault on its way to the client: its kind, and what this occasion adds.
+
+    `reason` is a stable dotted word for logs such as `auth.jwt.expired`; `headers` are added to the answer.
+    """
+
+    __slots__ = ("description", "headers", "kind", "reason")
+
+    def __init__(
+        self, kind: Kind, reason: str = "", *, description: str = "", headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
+        self.kind = kind
+        self.reason = reason or kind.label
+        self.description = description or kind.description
+        self.headers = headers
+
+
+class Answer:
+    """A complete answer of the gateway's own, ready to be sent."""
+
+    __slots__ = ("body", "headers", "reason", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes = b"", reason: bytes = b"") -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.reason = reason
+
+
+def render(fault: Fault, accept: bytes, *, wso2: bool = False) -> Answer:
+    """The answer of a fault: WSO2's JSON body, or a problem when `accept` names application/problem+json."""
+    kind = fault.kind
+    headers: Headers = []
+    status = kind.wso2 if wso2 else kind.status
+    if wso2 and kind in (NOT_FOUND, METHOD_NOT_ALLOWED):
+        text = "no matching resource found" if kind is NOT_FOUND else "Method not allowed"
+        headers.append((b"Content-Type", b"text/plain"))
+        body = text.encode()
+    elif b"application/problem+json" in accept.lower():
+        headers.append((b"Content-Type", b"application/problem+json"))
+        body = _json(
+            {
+                "type": "about:blank",
+                "title": kind.message,
+                "status": status,
+                "detail": fault.description,
+                "code": kind.code,
+            }
+        )
+    else:
+        headers.append((b"Content-Type", b"application/json"))
+        fields = {"code": kind.code, "message": kind.message, "description": fault.description}
+        body = _json({"fault": fields})
+    headers.extend(fault.headers)
+    if status == 503 and not any(name == b"Retry-After" for name, _ in headers):
+        headers.append((b"Retry-After", b"1"))
+    return Answer(status, headers, body)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,1 @@
+"""Access log, metrics, health and the admin listener."""

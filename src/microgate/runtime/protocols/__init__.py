@@ -1,0 +1,1 @@
+"""Bytes to exchanges and back, on both sides. Knows no policy."""

@@ -1,0 +1,1 @@
+"""Backends: addresses, connections, pools, and which one serves an exchange."""

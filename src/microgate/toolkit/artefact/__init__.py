@@ -1,0 +1,1 @@
+"""Packing a plan into the one executable file."""

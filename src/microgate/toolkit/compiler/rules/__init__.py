@@ -1,0 +1,1 @@
+"""Proofs about a bound project, one per file; each reports diagnostics and never changes anything."""

@@ -1,0 +1,1 @@
+"""Reading OpenAPI descriptions: positions, references, versions and extensions."""
