@@ -6,6 +6,9 @@ and the steward sends it what it needs to know. Neither side ever blocks on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeAlias, TypeVar
+
 import msgspec
 
 MAX_BYTES = 131_072
@@ -13,6 +16,9 @@ MAX_BYTES = 131_072
 
 class Message(msgspec.Struct, frozen=True, tag=True, array_like=True):
     pass
+
+
+M = TypeVar("M", bound=Message)
 
 
 class Hello(Message, frozen=True, tag=True, array_like=True):
@@ -67,3 +73,24 @@ def decode_for_steward(data: bytes) -> ToSteward:
 def decode_for_worker(data: bytes) -> ToWorker:
     message: ToWorker = msgspec.msgpack.decode(data, type=ToWorker)
     return message
+
+
+class Channel(Protocol):
+    """A worker's end. `send` never blocks; False means that there was no room and the message is not on its way."""
+
+    def send(self, message: ToSteward) -> bool: ...
+    def subscribe(self, kind: type[M], handler: Callable[[M], None]) -> None: ...
+
+
+class Hub(Protocol):
+    """The steward's end: all workers. Handlers get the worker's slot and the message."""
+
+    workers: int
+
+    def send(self, slot: int, message: ToWorker) -> bool: ...
+    def broadcast(self, message: ToWorker) -> None: ...
+    def subscribe(self, kind: type[M], handler: Callable[[int, M], None]) -> None: ...
+
+
+# Once-only work that a room hands the steward: runs for the steward's whole life and is cancelled when it stops.
+Job: TypeAlias = Callable[[Hub], Coroutine[Any, Any, None]]

@@ -68,7 +68,7 @@ class Labels:
 
     __slots__ = ("api", "index", "method", "operation_id", "route", "version")
 
-    def __init__(self, *, index: int, api: str, version: str, operation_id: str, method: str, route: str) -> None:  # noqa: PLR0913
+    def __init__(self, *, index: int, api: str, version: str, operation_id: str, method: str, route: str) -> None:
         self.index = index
         self.api = api
         self.version = version

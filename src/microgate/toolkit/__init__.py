@@ -1,1 +1,1 @@
-"""The wing that thinks: reads projects, checks them, compiles them to a plan and packs it. Never imports the runtime."""
+"""The wing that thinks: reads projects, checks, compiles and packs them. It never imports the runtime."""
