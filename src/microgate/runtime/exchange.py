@@ -86,6 +86,7 @@ class Exchange:
         "accept",
         "answer_head_at",
         "authority",
+        "authorization",
         "bytes_in",
         "bytes_out",
         "consumer",
@@ -103,6 +104,7 @@ class Exchange:
         "path",
         "request_complete",
         "request_id",
+        "request_id_in",
         "span_id",
         "started",
         "status",
@@ -110,6 +112,7 @@ class Exchange:
         "task",
         "trace_flags",
         "trace_id",
+        "traceparent",
         "trailers",
         "upstream",
         "upstream_name",
@@ -126,6 +129,9 @@ class Exchange:
         self.headers = headers
         self.version = 1  # the minor version of HTTP/1, 2 for HTTP/2
         self.authority = b""
+        self.authorization = b""  # the one Authorization field; a repeated one is refused by the protocol
+        self.request_id_in = b""
+        self.traceparent = b""
         self.length = 0
         self.user_agent = b""
         self.accept = b""
