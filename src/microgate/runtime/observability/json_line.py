@@ -1,0 +1,71 @@
+"""The access log's JSON form: one object for each exchange, its keys in docs/observability.md.
+
+The common way of every request, so it is one literal: what an operation fixes is written once, values that come again
+are kept in their escaped form. Chosen by access_log.py.
+"""
+
+from __future__ import annotations
+
+from time import gmtime, strftime, time
+from typing import TYPE_CHECKING
+
+from microgate.runtime.observability.escaping import Memo, json_string, json_text
+from microgate.runtime.observability.flags import FLAGS, NO_FLAG, decided_by
+
+if TYPE_CHECKING:
+    from microgate.runtime.exchange import Exchange
+    from microgate.runtime.observability.access_log import Line
+    from microgate.runtime.pipeline import Labels
+
+_PROTOCOLS = {0: '"HTTP/1.0"', 1: '"HTTP/1.1"', 2: '"HTTP/2"'}
+_BY_BACKEND = f'"","decided_by":"backend","response_flag":"{NO_FLAG}"'
+_BY_GATEWAY = f'"","decided_by":"gateway","response_flag":"{NO_FLAG}"'
+_NOBODY = '""'
+_THOUSANDTHS = tuple(f".{number:03d}" for number in range(1_000))
+
+
+class JsonFormat:
+    """Links the JSON form for one operation after the other; they share the clock and the memos."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._second_text = ""
+        self._words = Memo(json_text)  # clients, consumers, methods, names of upstreams
+        self._agents = Memo(json_string)
+
+    def _stamp(self, began: float) -> str:
+        second = int(began)
+        if second != self._second:
+            self._second = second
+            self._second_text = strftime('{"time":"%Y-%m-%dT%H:%M:%S', gmtime(second))
+        return self._second_text + _THOUSANDTHS[int((began - second) * 1_000)]
+
+    def link(self, labels: Labels) -> Line:
+        fixed = (
+            f'"route":{json_text(labels.route)},"api":{json_text(labels.api)},'
+            f'"version":{json_text(labels.version)},"operation_id":{json_text(labels.operation_id)},"status":'
+        )
+        words, agents, stamp = self._words, self._agents, self._stamp
+
+        def line(exchange: Exchange, total_us: int, upstream_us: int, gateway_us: int) -> bytes:
+            fault = exchange.fault
+            if fault is None:
+                decision = _BY_BACKEND if exchange.answer_head_at else _BY_GATEWAY
+            else:
+                decision = f'"{fault.reason}","decided_by":"{decided_by(exchange)}","response_flag":"{FLAGS[fault.kind.label]}"'
+            upstream_ms = f"{upstream_us // 1_000}{_THOUSANDTHS[upstream_us % 1_000]}" if upstream_us >= 0 else "null"
+            consumer = exchange.consumer
+            return (
+                f'{stamp(time() - total_us / 1_000_000)}Z","request_id":"{exchange.request_id}",'
+                f'"trace_id":"{exchange.trace_id}","span_id":"{exchange.span_id}",'
+                f'"client":{words[exchange.client]},"method":{words[exchange.method]},'
+                f'"path":{json_string(exchange.path)},{fixed}{exchange.status},"reason":{decision},'
+                f'"upstream":{words[exchange.upstream_name]},'
+                f'"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
+                f'"duration_ms":{total_us // 1_000}{_THOUSANDTHS[total_us % 1_000]},"upstream_ms":{upstream_ms},'
+                f'"gateway_ms":{gateway_us // 1_000}{_THOUSANDTHS[gateway_us % 1_000]},'
+                f'"consumer":{words[consumer.name] if consumer is not None else _NOBODY},'
+                f'"user_agent":{agents[exchange.user_agent]},"protocol":{_PROTOCOLS.get(exchange.version, _NOBODY)}}}\n'
+            ).encode()
+
+        return line
