@@ -36,21 +36,24 @@ class LogLines(Message, frozen=True, tag=True, array_like=True):
 
 
 class KeyWanted(Message, frozen=True, tag=True, array_like=True):
-    """A token names a key that the worker does not know."""
+    """A token names a key that the worker does not know; the steward answers with a `KeySet` of that source."""
 
-    issuer: str
+    source: str
     key_id: str
 
 
 class KeySet(Message, frozen=True, tag=True, array_like=True):
-    """The steward's newest key set of an issuer; `jwks` is the document as fetched, empty if there is none yet.
+    """The steward's newest key set of a source, which is an address or a file as the settings name it.
 
-    `attempt` counts fetches, so that a worker can tell an answer to its `KeyWanted` from an older state.
+    `jwks` is a key set with the usable keys alone, empty while there is none. Asking again makes sense after `wait_s`
+    seconds; after `expires_s` the keys are void, with 0 they do not expire. `attempt` counts fetches.
     """
 
-    issuer: str
+    source: str
     jwks: bytes
     attempt: int
+    wait_s: float = 0.0
+    expires_s: float = 0.0
 
 
 class Drain(Message, frozen=True, tag=True, array_like=True):

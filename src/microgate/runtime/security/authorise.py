@@ -1,0 +1,29 @@
+"""The stage that decides whether the caller may call this operation: any one of its scopes suffices (WSO2 §6.7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from microgate.plan.model import Api, Operation
+    from microgate.runtime.exchange import Exchange
+    from microgate.runtime.faults import Fault
+    from microgate.runtime.pipeline import Stage
+    from microgate.runtime.security.context import SecurityContext
+
+
+def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | None:
+    """The stage of an operation, None where it is open or asks for no scope."""
+    security = operation.security
+    if security.opened_by or not security.scopes:
+        return None
+    allowed = frozenset(security.scopes)
+    refusal = context.refusals(security.schemes).insufficient_scope(security.scopes)
+
+    def authorise(exchange: Exchange) -> Fault | None:
+        consumer = exchange.consumer
+        if consumer is None or allowed.isdisjoint(consumer.scopes):
+            return refusal
+        return None
+
+    return authorise

@@ -1,0 +1,102 @@
+"""What the claims of a token say: whether it is good now and here, and who calls with it (WSO2 §6.2, §6.8).
+
+The signature is checked by `issuers.py`: after the dates and the audience, which may refuse a token that nobody has
+vouched for, and before anything is believed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from microgate.runtime.exchange import Consumer
+from microgate.runtime.security import refusals
+from microgate.runtime.security.refusals import TokenError
+
+Claims = dict[str, Any]
+
+# Dates beyond this are no dates: it keeps sums exact and far from overflow.
+_MAX_DATE = 1 << 53
+_NEVER = float("inf")
+
+
+def check_dates(claims: Claims, now: float, leeway: float) -> float:
+    """The moment from which the token is refused, in seconds since 1970; raises TokenError where it is now.
+
+    A token without `exp` does not expire (WSO2 §6.2); `iat` ahead of us is a forgery or a wrong clock.
+    """
+    for name in ("nbf", "iat"):
+        earliest = _date(claims, name)
+        if earliest is not None and now < earliest - leeway:
+            raise TokenError(refusals.NOT_YET_VALID)
+    expiry = _date(claims, "exp")
+    if expiry is None:
+        return _NEVER
+    # RFC 7519 §4.1.4: refused on or after the expiration time.
+    if now >= expiry + leeway:
+        raise TokenError(refusals.EXPIRED)
+    return expiry + leeway
+
+
+def _date(claims: Claims, name: str) -> float | None:
+    if name not in claims:
+        return None
+    value = claims[name]
+    # A boolean is an int to Python, and an infinite float fails the comparison.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MAX_DATE < value < _MAX_DATE:
+        raise TokenError(refusals.CLAIMS)
+    return float(value)
+
+
+def check_audience(claims: Claims, audience: str) -> None:
+    """`audience` must be among the token's; "" accepts any, but never a malformed claim."""
+    audiences = audiences_of(claims)
+    if audience and audience not in audiences:
+        raise TokenError(refusals.AUDIENCE)
+
+
+def audiences_of(claims: Claims) -> list[str]:
+    value = claims.get("aud", [])
+    audiences = [value] if isinstance(value, str) else value
+    if not isinstance(audiences, list) or not all(isinstance(audience, str) for audience in audiences):
+        raise TokenError(refusals.CLAIMS)
+    return audiences
+
+
+def consumer_of(claims: Claims, consumer_key_claim: str) -> Consumer:
+    """Who calls. `name` is the subject: unlike the claim `name` it is unique and not the user's to choose."""
+    key_type = _text(claims, "keytype") or "PRODUCTION"
+    name = _text(claims, "sub") or _text(claims, "client_id") or _text(claims, "azp")
+    consumer = Consumer(name, "jwt", key_type=key_type, scopes=scopes_of(claims))
+    consumer.application = _application(claims, consumer_key_claim)
+    consumer.claims = claims
+    return consumer
+
+
+def scopes_of(claims: Claims) -> frozenset[str]:
+    """Every shape that issuers use: `scope` or `scp`, as a string with blanks or as a list."""
+    found: set[str] = set()
+    for name in ("scope", "scp"):
+        value = claims.get(name)
+        if isinstance(value, str):
+            found.update(value.split(" "))
+        elif isinstance(value, list):
+            found.update(scope for scope in value if isinstance(scope, str))
+    found.discard("")
+    return frozenset(found)
+
+
+def _application(claims: Claims, consumer_key_claim: str) -> str:
+    application = claims.get("application")
+    if isinstance(application, dict) and isinstance(application.get("name"), str):
+        return str(application["name"])
+    key = claims.get(consumer_key_claim)
+    if isinstance(key, list) and key:
+        key = key[0]
+    return key if isinstance(key, str) else ""
+
+
+def _text(claims: Claims, name: str) -> str:
+    value = claims.get(name, "")
+    if not isinstance(value, str):
+        raise TokenError(refusals.CLAIMS)
+    return value

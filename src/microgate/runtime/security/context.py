@@ -1,0 +1,56 @@
+"""What the security stages of one worker share: the trusted issuers, the verdicts on tokens, the clock.
+
+Assembly makes one and hands it to every `link`. The code that verifies tokens is imported only where an issuer is
+configured, for it takes `cryptography` along.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from microgate.runtime.security import refusals
+from microgate.runtime.security.refusals import Refusals, TokenError
+from microgate.runtime.security.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from microgate.runtime.control import Channel
+    from microgate.runtime.exchange import Consumer
+    from microgate.runtime.security.issuers import Issuers
+    from microgate.settings.model import Settings
+
+VERDICT_BYTES = 32 << 20
+
+
+class SecurityContext:
+    """`channel` leads to the steward, None where there is none; `clock` gives seconds since 1970.
+
+    Raises KeyMaterialError when a configured key cannot be had.
+    """
+
+    def __init__(self, settings: Settings, channel: Channel | None, *, clock: Callable[[], float] = time.time) -> None:
+        self.settings = settings
+        self.verdicts = Verdicts(VERDICT_BYTES, clock)
+        self._clock = clock
+        self._refusals: dict[tuple[str, ...], Refusals] = {}
+        self._issuers: Issuers | None = None
+        if settings.issuers:
+            from microgate.runtime.security import issuers
+
+            self._issuers = issuers.load(settings, channel, self.verdicts.clear)
+
+    def refusals(self, schemes: tuple[str, ...]) -> Refusals:
+        """The faults for operations with these schemes."""
+        if schemes not in self._refusals:
+            self._refusals[schemes] = Refusals(schemes, wso2=self.settings.compatibility.statuses == "wso2")
+        return self._refusals[schemes]
+
+    def admit(self, value: bytes, token: bytes) -> Consumer:
+        """Verify a token and remember the verdict under the header's `value`; raises TokenError."""
+        if self._issuers is None:
+            raise TokenError(refusals.ISSUER)
+        verdict = self._issuers.verify(token, self._clock())
+        self.verdicts.keep(value, verdict)
+        return verdict.consumer

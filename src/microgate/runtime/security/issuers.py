@@ -1,0 +1,164 @@
+"""The issuers that are trusted, and the verification of a token that no verdict is known of (WSO2 §6.2).
+
+An entry of `[[jwtTokenConfig]]` becomes an `Issuer`; `Issuers` picks the entries by the token's `iss` and tries them in
+the order of the settings. `context.py` imports this only where there is an issuer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microgate.errors import KeyMaterialError
+from microgate.runtime.security import claims, refusals
+from microgate.runtime.security.compact import parse
+from microgate.runtime.security.followed_keys import FollowedKeys
+from microgate.runtime.security.key_sets import KeySetError
+from microgate.runtime.security.refusals import TokenError, UnknownKeyError
+from microgate.runtime.security.signatures import ALGORITHMS, UnusableKeyError, VerificationKey, from_pem
+from microgate.runtime.security.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from microgate.runtime.control import Channel
+    from microgate.runtime.security.compact import Token
+    from microgate.settings.model import JwtIssuer, Settings
+
+DEFAULT_LEEWAY_SECONDS = 30.0
+
+
+class Issuer:
+    """One entry: what its tokens must say, and the keys that may have signed them."""
+
+    def __init__(
+        self, entry: JwtIssuer, *, certificate: VerificationKey | None, keys: FollowedKeys | None, leeway: float
+    ) -> None:
+        assert certificate is not None or keys is not None
+        self._entry = entry
+        self._certificate = certificate
+        self._keys = keys
+        self._leeway = leeway
+
+    def verify(self, token: Token, now: float) -> Verdict:
+        """The verdict on a token whose `iss` is ours; raises TokenError.
+
+        Dates and audience come before the dear work: refusing needs no proof, and an old token of a key that is long
+        gone must not make anybody ask for that key.
+        """
+        until = claims.check_dates(token.claims, now, self._leeway)
+        claims.check_audience(token.claims, self._entry.audience)
+        key = self._signer(token)
+        if not key.not_before <= now < key.not_after:
+            raise TokenError(refusals.KEY_EXPIRED)
+        consumer = claims.consumer_of(token.claims, self._entry.consumer_key_claim)
+        return Verdict(min(until, key.not_after), consumer)
+
+    def _signer(self, token: Token) -> VerificationKey:
+        algorithm, key_id = token.header
+        if self._keys is None or (key_id is None and self._certificate is not None):
+            assert self._certificate is not None
+            candidates = [self._certificate]
+            if not self._certificate.fits(algorithm):
+                raise TokenError(refusals.ALGORITHM)
+        else:
+            candidates = self._keys.candidates(algorithm, key_id)
+        for key in candidates:
+            if key.verifies(algorithm, token.signature, token.signed):
+                return key
+        raise TokenError(refusals.SIGNATURE)
+
+
+class Issuers:
+    """All entries, by the name that tokens give."""
+
+    def __init__(self, entries: list[tuple[str, Issuer]]) -> None:
+        self._by_name: dict[str, list[Issuer]] = {}
+        for name, issuer in entries:
+            self._by_name.setdefault(name, []).append(issuer)
+
+    def verify(self, text: bytes, now: float) -> Verdict:
+        """The verdict on a token in compact form; raises TokenError, UnknownKeyError where waiting may help."""
+        token = parse(text)
+        if token.header.algorithm not in ALGORITHMS:
+            raise TokenError(refusals.ALGORITHM)
+        name = token.claims.get("iss")
+        entries = self._by_name.get(name, []) if isinstance(name, str) else []
+        failure = TokenError(refusals.ISSUER)
+        for position, issuer in enumerate(entries):
+            try:
+                return issuer.verify(token, now)
+            except TokenError as error:
+                if position == 0 or isinstance(error, UnknownKeyError):
+                    failure = error
+        raise failure
+
+
+def load(settings: Settings, channel: Channel | None, on_loss: Callable[[], None]) -> Issuers:
+    """The issuers of the settings with the keys that can be had at once; raises KeyMaterialError.
+
+    Entries that name the same key set share one copy of it.
+    """
+    skew_ms = settings.server.timestamp_skew
+    leeway = DEFAULT_LEEWAY_SECONDS if skew_ms < 0 else skew_ms / 1000
+    followed: dict[str, FollowedKeys] = {}
+    entries = []
+    for entry in settings.issuers:
+        source = entry.jwks_url or entry.jwks_file
+        if source and source not in followed:
+            followed[source] = FollowedKeys(source, channel, on_loss)
+            if not entry.jwks_url:
+                _load_file(followed[source])
+        issuer = Issuer(
+            entry, certificate=_certificate(entry, settings), keys=followed[source] if source else None, leeway=leeway
+        )
+        entries.append((entry.issuer, issuer))
+    return Issuers(entries)
+
+
+def _load_file(keys: FollowedKeys) -> None:
+    try:
+        keys.load(_read(keys.source))
+    except KeySetError as error:
+        raise KeyMaterialError(f"the key set `{keys.source}` {error}") from None
+
+
+def _certificate(entry: JwtIssuer, settings: Settings) -> VerificationKey | None:
+    if entry.certificate_file:
+        place, data = f"`{entry.certificate_file}`", _read(entry.certificate_file)
+    elif entry.certificate_alias:
+        place, data = f"`{entry.certificate_alias}` in the trust store", _from_trust_store(entry, settings)
+    elif entry.jwks_url or entry.jwks_file:
+        return None
+    else:
+        raise KeyMaterialError(
+            f"issuer `{entry.issuer}` has no key, so none of its tokens can be verified",
+            hint="set certificateFile, certificateAlias, jwksFile or jwksURL in its [[jwtTokenConfig]]",
+        )
+    try:
+        return from_pem(data)
+    except UnusableKeyError as error:
+        raise KeyMaterialError(f"issuer `{entry.issuer}` cannot use {place}: {error}") from None
+
+
+def _from_trust_store(entry: JwtIssuer, settings: Settings) -> bytes:
+    from microgate.runtime.security.keystore import load_key_store
+
+    listener = settings.listener
+    store = load_key_store(Path(listener.trust_store_path), listener.trust_store_password)
+    data: bytes | None = store.certificates.get(entry.certificate_alias)
+    if data is None:
+        known = ", ".join(f"`{alias}`" for alias in sorted(store.certificates)) or "none"
+        raise KeyMaterialError(
+            f"the trust store `{listener.trust_store_path}` has no certificate `{entry.certificate_alias}`",
+            hint=f"its certificates are: {known}",
+        )
+    return data
+
+
+def _read(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        reason = (error.strerror or "it cannot be read").lower()
+        raise KeyMaterialError(f"cannot read `{file}`: {reason}") from None
