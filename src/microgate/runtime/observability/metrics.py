@@ -193,19 +193,17 @@ class _Slots(dict[int, int]):
     def __missing__(self, status: int) -> int:
         cells = self._cells
         cells[self._touched] = 1
-        cell = self._base
-        for slot in range(STATUS_SLOTS):
-            cell = self._base + slot * _SLOT_WORDS
-            if slot == STATUS_SLOTS - 1:
-                cells[cell] = OTHER_STATUS
-            elif cells[cell] == 0:
-                cells[cell] = status
-            if cells[cell] == status:
-                break
-        if cells[cell] == OTHER_STATUS:
-            return cell + 1  # not kept: a backend could make up any number of statuses
-        self[status] = cell + 1
-        return cell + 1
+        if status > 0:
+            for slot in range(STATUS_SLOTS - 1):
+                cell = self._base + slot * _SLOT_WORDS
+                if cells[cell] == 0:
+                    cells[cell] = status
+                if cells[cell] == status:
+                    self[status] = cell + 1
+                    return cell + 1
+        cell = self._base + (STATUS_SLOTS - 1) * _SLOT_WORDS
+        cells[cell] = OTHER_STATUS
+        return cell + 1  # not kept: a backend could make up any number of statuses
 
 
 class Histogram:
@@ -286,9 +284,13 @@ class Totals:
             if row is not None:
                 yield position, row
 
-    def mark_serving(self, slot: int, pid: int) -> None:
-        """A worker said hello; kept in the region, so that a steward started anew knows it."""
-        self._cells[slot * self._block + _PID] = pid
+    def mark_serving(self, slot: int, pid: int) -> bool:
+        """A worker said hello; True if it is another than before."""
+        cell = slot * self._block + _PID
+        if self._cells[cell] == pid:
+            return False
+        self._cells[cell] = pid
+        return True
 
     @property
     def serving(self) -> int:

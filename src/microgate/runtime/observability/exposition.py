@@ -1,0 +1,149 @@
+"""The metrics as text: Prometheus' format 0.0.4, or OpenMetrics 1.0 for scrapers that ask for it.
+
+Names follow OpenTelemetry's conventions for HTTP where there is one and begin with `microgate_` otherwise; labels name an
+operation by its API, version, route template and id, never by a raw path. Called by the admin listener.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microgate.runtime import faults
+from microgate.runtime.observability.metrics import BOUNDS_US, COUNTERS, OTHER_STATUS, Histogram, Row, Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from microgate.runtime.pipeline import Labels
+
+PLAIN_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+_BOUNDS = (*(repr(bound / 1_000_000) for bound in BOUNDS_US), "+Inf")
+
+_COUNTER_HELP = {
+    "connections_accepted": "Connections accepted from clients.",
+    "connections_refused": "Connections closed at once because the limit on connections was reached.",
+    "connections_idle_closed": "Connections closed because no request came in time.",
+    "connections_used_up": "Connections closed because they had carried as many requests as one may.",
+    "proxy_protocol_errors": "Connections closed because their PROXY header was missing or malformed.",
+    "tls_handshake_errors": "Connections whose TLS handshake failed.",
+    "pipelining_pauses": "Times a connection was not read from because it had sent too many requests ahead.",
+    "access_log_lines": "Lines that the workers made for the access log.",
+    "access_log_lines_dropped": "Lines of the access log that were dropped because nobody took them in time.",
+    "worker_starts": "Workers that began to serve.",
+}
+assert set(_COUNTER_HELP) == set(COUNTERS)
+
+
+def render(totals: Totals, rows: Sequence[Labels], info: Mapping[str, str], *, openmetrics: bool = False) -> bytes:
+    """The whole page. `rows` name the rows of `totals`; `info` are the labels of `microgate_artefact_info`."""
+    page = _Page(openmetrics)
+    counted = [(_operation(rows[position]), row) for position, row in totals.rows()]
+    page.durations(counted)
+    page.bodies(counted)
+    page.faults(counted)
+    page.single("http_server_active_requests", "gauge", "Requests in flight.", totals.gauge("active_requests"))
+    page.single("microgate_connections", "gauge", "Open connections of clients.", totals.gauge("connections"))
+    page.single("microgate_workers", "gauge", "Worker processes.", totals.workers)
+    for name in COUNTERS:
+        page.single(f"microgate_{name}", "counter", _COUNTER_HELP[name], totals.counter(name))
+    page.family("microgate_artefact_info", "gauge", "What is served.")
+    page.sample("microgate_artefact_info", _labels(info), 1)
+    return page.text()
+
+
+def _labels(pairs: Mapping[str, str]) -> str:
+    return ",".join(f'{name}="{_escape(value)}"' for name, value in pairs.items())
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _operation(labels: Labels) -> str:
+    return _labels(
+        {
+            "http_request_method": labels.method,
+            "http_route": labels.route,
+            "api": labels.api,
+            "api_version": labels.version,
+            "operation_id": labels.operation_id,
+        }
+    )
+
+
+def _seconds(microseconds: int) -> str:
+    return repr(microseconds / 1_000_000)
+
+
+class _Page:
+    def __init__(self, openmetrics: bool) -> None:
+        self._openmetrics = openmetrics
+        self._lines: list[str] = []
+
+    def family(self, name: str, kind: str, sentence: str) -> None:
+        # A counter's family has the suffix in the older format only.
+        family = f"{name}_total" if kind == "counter" and not self._openmetrics else name
+        self._lines += (f"# HELP {family} {sentence}", f"# TYPE {family} {kind}")
+
+    def sample(self, name: str, labels: str, value: int | str) -> None:
+        self._lines.append(f"{name}{{{labels}}} {value}" if labels else f"{name} {value}")
+
+    def single(self, name: str, kind: str, sentence: str, value: int) -> None:
+        self.family(name, kind, sentence)
+        self.sample(f"{name}_total" if kind == "counter" else name, "", value)
+
+    def durations(self, counted: list[tuple[str, Row]]) -> None:
+        name = "http_server_request_duration_seconds"
+        self.family(name, "histogram", "Time from a request's first byte to the end of its answer.")
+        for labels, row in counted:
+            for status, histogram in sorted(row.statuses.items()):
+                code = "_OTHER" if status == OTHER_STATUS else str(status)
+                self._histogram(name, f'{labels},http_response_status_code="{code}"', histogram)
+        name = "http_client_request_duration_seconds"
+        self.family(name, "histogram", "Time from asking a backend to the head of its answer.")
+        for labels, row in counted:
+            if row.upstream.count:
+                self._histogram(name, labels, row.upstream)
+        name = "microgate_gateway_duration_seconds"
+        self.family(
+            name, "summary", "Time the gateway itself took before it asked a backend, or to the end if it asked none."
+        )
+        for labels, row in counted:
+            self._summary(name, labels, _seconds(row.gateway_us), row.count)
+
+    def _histogram(self, name: str, labels: str, histogram: Histogram) -> None:
+        running = 0
+        for bound, count in zip(_BOUNDS, histogram.buckets, strict=True):
+            running += count
+            self.sample(f"{name}_bucket", f'{labels},le="{bound}"', running)
+        self._summary(name, labels, _seconds(histogram.sum_us), running)
+
+    def _summary(self, name: str, labels: str, total: int | str, count: int) -> None:
+        self.sample(f"{name}_sum", labels, total)
+        self.sample(f"{name}_count", labels, count)
+
+    def bodies(self, counted: list[tuple[str, Row]]) -> None:
+        name = "http_server_request_body_size_bytes"
+        self.family(name, "summary", "Bytes of request bodies.")
+        for labels, row in counted:
+            self._summary(name, labels, row.bytes_in, row.count)
+        name = "http_server_response_body_size_bytes"
+        self.family(name, "summary", "Bytes of answer bodies.")
+        for labels, row in counted:
+            self._summary(name, labels, row.bytes_out, row.count)
+
+    def faults(self, counted: list[tuple[str, Row]]) -> None:
+        self.family(
+            "microgate_faults", "counter", "Answers the gateway itself gave, and answers it broke off, by kind."
+        )
+        for labels, row in counted:
+            for kind, count in zip(faults.KINDS, row.faults, strict=True):
+                if count:
+                    self.sample("microgate_faults_total", f'{labels},kind="{kind.label}"', count)
+
+    def text(self) -> bytes:
+        if self._openmetrics:
+            self._lines.append("# EOF")
+        return "\n".join(self._lines).encode() + b"\n"

@@ -1,0 +1,116 @@
+"""What this room does once: the log writer and the admin listener, as jobs of the steward.
+
+`prove` is for the supervisor, before anything serves; `jobs` for the steward. Readiness is kept in the shared region, so
+that a steward started anew knows who serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from typing import TYPE_CHECKING
+
+from microgate.runtime.control import Drain, Hello, LogLines
+from microgate.runtime.observability import access_log, exposition, log_writer
+from microgate.runtime.observability.admin import Admin, Page
+from microgate.runtime.observability.log_writer import LogWriter
+from microgate.runtime.observability.metrics import Metrics, Totals, rows
+
+if TYPE_CHECKING:
+    import socket
+
+    from microgate.plan.model import Plan
+    from microgate.runtime.control import Hub, Job
+    from microgate.runtime.observability.admin import Maker
+    from microgate.runtime.observability.metrics import Region
+    from microgate.settings.model import Settings
+
+
+def prove(settings: Settings) -> None:
+    """Raise SettingsError for a log format that there is not or a log file that cannot be written."""
+    if access_log.choose(settings.access_log.format) is not None:
+        log_writer.prove(settings.access_log.path)
+
+
+def jobs(plan: Plan, settings: Settings, region: Region, admin_socket: socket.socket | None) -> list[Job]:
+    """The jobs that the settings ask for. `region` is what the workers count in; the socket listens or is bound."""
+
+    async def write_log(hub: Hub) -> None:
+        writer = LogWriter(settings.access_log.path, Metrics(region, plan, hub.workers))
+        hub.subscribe(LogLines, writer.put)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, writer.reopen)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            loop.remove_signal_handler(signal.SIGHUP)
+            await writer.close()
+
+    async def serve_admin(hub: Hub) -> None:
+        assert admin_socket is not None
+        state = State(plan, region, hub)
+        admin = Admin(state.pages(), {"/metrics": state.metrics})
+        server = await asyncio.get_running_loop().create_server(admin.connection, sock=admin_socket)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            server.close()
+            admin.close()
+
+    wanted: list[Job] = []
+    if settings.access_log.format != "off":
+        wanted.append(write_log)
+    if admin_socket is not None:
+        wanted.append(serve_admin)
+    return wanted
+
+
+class State:
+    """What the admin pages tell: who serves, whether the gateway drains, and the sums of what was counted."""
+
+    def __init__(self, plan: Plan, region: Region, hub: Hub) -> None:
+        self._plan = plan
+        self._rows = rows(plan)
+        self._totals = Totals(region, plan, hub.workers)
+        self._count_start = Metrics(region, plan, hub.workers).counter("worker_starts")
+        self._draining = False
+        hub.subscribe(Hello, self._on_hello)
+        hub.subscribe(Drain, self._on_drain)
+
+    def _on_hello(self, slot: int, message: Hello) -> None:
+        if self._totals.mark_serving(slot, message.pid):
+            self._count_start(1)
+
+    def _on_drain(self, slot: int, message: Drain) -> None:
+        self._draining = True
+
+    def pages(self) -> dict[str, Maker]:
+        """The pages that are made at once."""
+        return {
+            "/livez": lambda _: Page(200, b"ok\n"),
+            "/readyz": lambda _: self.ready(draining=self._draining),
+            "/startupz": lambda _: self.ready(draining=False),
+            "/version": lambda _: self.version(),
+        }
+
+    def ready(self, *, draining: bool) -> Page:
+        """Ready once every worker has begun to serve, until the gateway drains."""
+        if draining:
+            return Page(503, b"draining\n")
+        serving, workers = self._totals.serving, self._totals.workers
+        if serving < workers:
+            return Page(503, f"{serving} of {workers} workers serve\n".encode())
+        return Page(200, b"ok\n")
+
+    def metrics(self, accept: str) -> Page:
+        openmetrics = "application/openmetrics-text" in accept
+        kind = exposition.OPENMETRICS_TYPE if openmetrics else exposition.PLAIN_TYPE
+        return Page(200, exposition.render(self._totals, self._rows, self._info(), openmetrics=openmetrics), kind)
+
+    def version(self) -> Page:
+        about = {**self._info(), "inputs": dict(self._plan.inputs)}
+        return Page(200, json.dumps(about, indent=2).encode() + b"\n", "application/json")
+
+    def _info(self) -> dict[str, str]:
+        return {"project": self._plan.project, "engine": self._plan.engine}

@@ -1,0 +1,187 @@
+"""The steward's end of the access log: the one place that writes lines to standard output or to a file.
+
+A pipe that nobody reads or a disk that hangs holds up a thread of its own, never the steward's loop; what finds no room
+in the bounded queue is dropped and counted. A file that was renamed or removed is opened anew within a second, at once
+on SIGHUP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+import threading
+from collections import deque
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from microgate.errors import SettingsError
+
+if TYPE_CHECKING:
+    from microgate.runtime.control import LogLines
+    from microgate.runtime.observability.metrics import Metrics
+
+MAX_QUEUED_BYTES = 4_194_304
+
+_STANDARD_OUTPUT = 1
+_FILE_MODE = 0o640
+_LOOK_SECONDS = 1.0
+_POLL_MS = 100
+
+log = logging.getLogger("microgate.access_log")
+
+
+def prove(path: str) -> None:
+    """Raise SettingsError if the access log cannot be written to `path`; for the start, before anything serves."""
+    if path == "-":
+        return
+    try:
+        os.close(_open(path))
+    except OSError as error:
+        raise SettingsError(f"`accessLogConfig.path`: cannot write `{path}`: {_reason(error)}") from error
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+class LogWriter:
+    """Takes batches of whole lines from the loop and writes them in their order from a thread."""
+
+    def __init__(self, path: str, metrics: Metrics, max_queued_bytes: int = MAX_QUEUED_BYTES) -> None:
+        self._path = path
+        self._max_queued_bytes = max_queued_bytes
+        self._count_dropped = metrics.counter("access_log_lines_dropped")
+        self._changed = threading.Condition()  # guards all of the following that both sides touch
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._closing = False
+        self._reopening = False
+        # The thread's own.
+        self._file = -1
+        self._looked_at = 0.0
+        self._torn = False
+        self._lost = 0
+        self._failing = False
+        self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
+        self._thread.start()
+
+    def put(self, slot: int, message: LogLines) -> None:
+        """Queue a worker's lines, or drop and count them; the worker has counted those in `dropped` itself."""
+        data = message.data
+        with self._changed:
+            if self._queued_bytes + len(data) > self._max_queued_bytes:
+                self._count_dropped(data.count(b"\n"))
+                return
+            self._queue.append(data)
+            self._queued_bytes += len(data)
+            self._changed.notify()
+
+    def reopen(self) -> None:
+        """Open the file anew before the next line: its old name belongs to somebody else now."""
+        with self._changed:
+            self._reopening = True
+
+    async def close(self, patience_seconds: float = 1.0) -> None:
+        """Write what is queued and end; lines that cannot be written in time are lost and counted."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        await asyncio.to_thread(self._thread.join, patience_seconds)
+        with self._changed:
+            self._drop(b"".join(self._queue))
+            self._queue.clear()
+
+    # The thread.
+
+    def _run(self) -> None:
+        while (data := self._next()) is not None:
+            written = 0
+            try:
+                target = self._target()
+                if self._torn:
+                    # What was cut off by an error stays a line of its own.
+                    self._write(target, b"\n")
+                    self._torn = False
+                while written < len(data):
+                    written += self._write(target, data[written:])
+            except OSError as error:
+                self._on_failure(data, written, error)
+            else:
+                self._on_success()
+        if self._file >= 0:
+            os.close(self._file)
+
+    def _next(self) -> bytes | None:
+        with self._changed:
+            while not self._queue and not self._closing:
+                self._changed.wait()
+            if not self._queue:
+                return None
+            data = self._queue.popleft()
+            self._queued_bytes -= len(data)
+            return data
+
+    def _target(self) -> int:
+        """The descriptor to write to; a file is opened anew where its name means another file by now."""
+        if self._path == "-":
+            return _STANDARD_OUTPUT
+        now = monotonic()
+        if self._file >= 0 and (self._reopening or now - self._looked_at >= _LOOK_SECONDS):
+            self._looked_at = now
+            if self._reopening or self._was_renamed():
+                os.close(self._file)
+                self._file = -1
+                self._torn = False
+        if self._file < 0:
+            self._file = _open(self._path)
+            self._reopening = False
+            self._looked_at = now
+        return self._file
+
+    def _was_renamed(self) -> bool:
+        ours = os.fstat(self._file)
+        try:
+            theirs = Path(self._path).stat()
+        except FileNotFoundError:
+            return True
+        return (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino)
+
+    @staticmethod
+    def _write(target: int, data: bytes) -> int:
+        while True:
+            try:
+                return os.write(target, data)
+            except BlockingIOError:
+                # Somebody who shares the pipe has made it non-blocking.
+                waiter = select.poll()
+                waiter.register(target, select.POLLOUT)
+                waiter.poll(_POLL_MS)
+
+    def _on_failure(self, data: bytes, written: int, error: OSError) -> None:
+        rest = data[written:]
+        self._torn = self._torn or (written > 0 and not data[:written].endswith(b"\n"))
+        with self._changed:
+            self._drop(rest)
+        self._lost += rest.count(b"\n")
+        if not self._failing:
+            self._failing = True
+            name = "standard output" if self._path == "-" else self._path
+            log.error(
+                "the access log cannot be written to %s: %s; lines are dropped until it can", name, _reason(error)
+            )
+
+    def _on_success(self) -> None:
+        if self._failing:
+            log.warning("the access log is written again, %d lines were lost", self._lost)
+            self._failing = False
+            self._lost = 0
+
+    def _drop(self, data: bytes) -> None:
+        self._count_dropped(data.count(b"\n"))
