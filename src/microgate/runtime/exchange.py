@@ -10,10 +10,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from microgate.runtime import faults
-from microgate.runtime.faults import Answer, Fault, Headers
+from microgate.runtime.faults import Answer, Fault
 
 if TYPE_CHECKING:
     from asyncio import Task
+
+    # Field lines as on the wire, each `Name: value` without its end. An answer's never has hop-by-hop fields.
+    Lines = list[bytes]
 
     from microgate.runtime.pipeline import Operation
 
@@ -24,22 +27,28 @@ HELD_BODY_BYTES = 65_536
 class Downstream(Protocol):
     """The client's side of an exchange, as the exchange sees it."""
 
-    peer: str  # the client's address, after trusted proxies; a path for a Unix socket
-    scheme: str  # "http" or "https", after trusted proxies
+    peer: str  # address of the directly connected peer; "unix" for a Unix socket. `Exchange.client` is the client's
+    scheme: str  # "http" or "https", of this connection. `Exchange.scheme` is what trusted proxies say
     trusted: bool  # the directly connected peer is a trusted proxy
     forwarded: bytes  # the X-Forwarded-* lines that depend on the connection alone, each with its CRLF
 
-    def send_head(self, exchange: Exchange, status: int, reason: bytes, headers: Headers, length: int | None) -> None:
-        """Send the answer's head. `headers` are end-to-end fields only; `length` None means unknown."""
+    def send_whole(self, exchange: Exchange, start: bytes, lines: Lines, body: bytes) -> None:
+        """Send a complete answer at once: `start` is a status line without its end, b"" for `exchange.status`'s usual one."""
 
-    def send_informational(self, status: int, headers: Headers) -> None: ...
+    def send_head(self, exchange: Exchange, start: bytes, lines: Lines, length: int | None) -> None:
+        """Begin an answer; `length` None means that its end is not known, so the connection has to show it."""
+
+    def send_informational(self, start: bytes, lines: Lines) -> None: ...
     def send_body(self, chunk: bytes) -> None: ...
-    def send_end(self, trailers: Headers | None) -> None: ...
+    def send_end(self, trailers: Lines | None) -> None: ...
     def flush(self) -> None:
         """Hand what was sent to the transport: called once at the end of each piece of upstream input."""
 
     def abort(self) -> None:
         """End the answer so that the client cannot take it for complete."""
+
+    def client_behind(self, chain: list[bytes]) -> str:
+        """The client's address behind the trusted proxies of an X-Forwarded-For chain."""
 
     def pause_body(self) -> None: ...
     def resume_body(self) -> None: ...
@@ -51,7 +60,7 @@ class Upstream(Protocol):
     """The backend's side of an exchange, as the exchange sees it."""
 
     def send_body(self, chunk: bytes) -> None: ...
-    def send_end(self, trailers: Headers | None) -> None: ...
+    def send_end(self, trailers: Lines | None) -> None: ...
     def abort(self) -> None:
         """The exchange is over for us: close or release, and call nothing of the exchange any more."""
 
@@ -78,33 +87,38 @@ class Consumer:
 class Exchange:
     """One request and its answer. All byte fields are as received; nothing is decoded before somebody needs it.
 
-    `target` is in origin form; `path` is its part before "?". `length` is the request body's declared length,
-    -1 for chunked, 0 for none. Times are `time.monotonic()` seconds, 0.0 for not yet.
+    `target` is in origin form; `path` is its part before "?". `lines` are the request's fields as received, `passing`
+    those that go on to a backend. `length` is the request body's declared length, -1 for chunked, 0 for none. Times
+    are `time.monotonic()` seconds, 0.0 for not yet.
     """
 
     __slots__ = (
-        "accept",
         "answer_head_at",
         "authority",
         "authorization",
         "bytes_in",
         "bytes_out",
+        "client",
         "consumer",
         "done",
         "downstream",
+        "dropped_names",
         "expects_continue",
         "fault",
         "head_sent",
-        "headers",
         "held",
         "held_bytes",
+        "keep_alive",
         "length",
+        "lines",
         "method",
         "operation",
+        "passing",
         "path",
         "request_complete",
         "request_id",
         "request_id_in",
+        "scheme",
         "span_id",
         "started",
         "status",
@@ -121,25 +135,29 @@ class Exchange:
         "version",
     )
 
-    def __init__(self, downstream: Downstream, method: str, target: bytes, headers: Headers) -> None:
+    def __init__(self, downstream: Downstream, method: str, target: bytes, lines: Lines) -> None:
         self.downstream = downstream
+        self.client = downstream.peer
+        self.scheme = downstream.scheme
         self.method = method
         self.target = target
         self.path = target
-        self.headers = headers
+        self.lines = lines
+        self.passing: Lines = []
         self.version = 1  # the minor version of HTTP/1, 2 for HTTP/2
         self.authority = b""
         self.authorization = b""  # the one Authorization field; a repeated one is refused by the protocol
         self.request_id_in = b""
         self.traceparent = b""
         self.length = 0
+        self.dropped_names: frozenset[bytes] | None = None  # lower-case fields that Connection takes along
         self.user_agent = b""
-        self.accept = b""
         self.expects_continue = False
+        self.keep_alive = False  # the client's wish; the connection decides
         self.request_complete = False
         self.held: list[bytes] | None = None
         self.held_bytes = 0
-        self.trailers: Headers | None = None
+        self.trailers: Lines | None = None
         self.operation: Operation = _UNROUTED
         self.consumer: Consumer | None = None
         self.upstream: Upstream | None = None
@@ -176,7 +194,7 @@ class Exchange:
             if self.held_bytes > HELD_BODY_BYTES:
                 self.downstream.pause_body()
 
-    def on_request_end(self, trailers: Headers | None) -> None:
+    def on_request_end(self, trailers: Lines | None) -> None:
         self.request_complete = True
         self.trailers = trailers
         if self.upstream is not None:
@@ -207,20 +225,34 @@ class Exchange:
         elif self.expects_continue:
             self.downstream.expect_continue()
 
-    def on_answer_head(self, status: int, reason: bytes, headers: Headers, length: int | None) -> None:
-        """The backend's answer begins; `headers` are end-to-end fields and may be changed by stages."""
+    def on_answer(self, status: int, start: bytes, lines: Lines, body: bytes) -> None:
+        """The backend's whole answer, come in one piece; `start` is the status line as it came."""
+        self.upstream = None
+        if self.done:
+            return
+        self.status = status
+        self.answer_head_at = monotonic()
+        self.bytes_out = len(body)
+        for stage in self.operation.answer_stages:
+            stage(self, lines)
+        self.head_sent = True
+        self.downstream.send_whole(self, start, lines, body)
+        self.finish()
+
+    def on_answer_head(self, status: int, start: bytes, lines: Lines, length: int | None) -> None:
+        """The backend's answer begins; stages may change its end-to-end fields."""
         self.status = status
         self.answer_head_at = monotonic()
         for stage in self.operation.answer_stages:
-            stage(self, headers)
+            stage(self, lines)
         self.head_sent = True
-        self.downstream.send_head(self, status, reason, headers, length)
+        self.downstream.send_head(self, start, lines, length)
 
     def on_answer_body(self, chunk: bytes) -> None:
         self.bytes_out += len(chunk)
         self.downstream.send_body(chunk)
 
-    def on_answer_end(self, trailers: Headers | None) -> None:
+    def on_answer_end(self, trailers: Lines | None) -> None:
         self.upstream = None
         if not self.done:
             self.downstream.send_end(trailers)
@@ -250,7 +282,7 @@ class Exchange:
             self.downstream.abort()
             self.finish()
         else:
-            self.answer(faults.render(fault, self.accept, wso2=self.operation.wso2_statuses))
+            self.answer(faults.render(fault, b",".join(self.values(b"accept")), wso2=self.operation.wso2_statuses))
 
     def answer(self, answer: Answer) -> None:
         """Give a complete answer of the gateway's own; it passes the answer's stages too."""
@@ -259,18 +291,24 @@ class Exchange:
         self._drop_upstream()
         self.held = None
         self.status = answer.status
-        headers = answer.headers
+        lines = [b"%b: %b" % pair for pair in answer.headers]
+        lines.append(b"Content-Length: %d" % len(answer.body))
         for stage in self.operation.answer_stages:
-            stage(self, headers)
+            stage(self, lines)
         self.head_sent = True
-        downstream = self.downstream
-        downstream.send_head(self, answer.status, answer.reason, headers, len(answer.body))
-        if answer.body and self.method != "HEAD":
-            self.bytes_out += len(answer.body)
-            downstream.send_body(answer.body)
-        downstream.send_end(None)
-        downstream.flush()
+        body = b"" if self.method == "HEAD" else answer.body
+        self.bytes_out = len(body)
+        self.downstream.send_whole(self, b"", lines, body)
         self.finish()
+
+    def values(self, name: bytes) -> list[bytes]:
+        """The values of all request fields with this lower-case name, in order: one pass over the lines."""
+        start = len(name)
+        return [
+            line[start + 1 :].strip(b" \t")
+            for line in self.lines
+            if line[:start].lower() == name and line[start : start + 1] == b":"
+        ]
 
     def finish(self) -> None:
         """The exchange is over, however it ended; its hooks run exactly once."""

@@ -13,11 +13,11 @@ from typing import TypeAlias
 
 from microgate.runtime import faults
 from microgate.runtime.exchange import Exchange
-from microgate.runtime.faults import Answer, Fault, Headers
+from microgate.runtime.faults import Answer, Fault
 
 Outcome: TypeAlias = Fault | Answer | None
 Stage: TypeAlias = Callable[[Exchange], "Outcome | Awaitable[Outcome]"]
-AnswerStage: TypeAlias = Callable[[Exchange, Headers], None]
+AnswerStage: TypeAlias = Callable[[Exchange, list[bytes]], None]
 EndHook: TypeAlias = Callable[[Exchange], None]
 Forward: TypeAlias = Callable[[Exchange], None]
 

@@ -1,0 +1,64 @@
+"""What all connections of a worker share on the client's side: limits, timeouts, the watch, and where exchanges go.
+
+Made once per worker by assembly from the settings; connections only read it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httptools
+
+from microgate.runtime.protocols import fields
+from microgate.runtime.protocols.http1_heads import Proof
+from microgate.runtime.protocols.peers import TrustedProxies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from microgate.runtime.exchange import Exchange
+    from microgate.runtime.faults import Fault
+    from microgate.runtime.protocols.deadlines import Watch
+    from microgate.settings.model import Settings
+
+
+class Door:
+    """The settings of the client's side, and the two ways in: `accept` an exchange, or `refuse` one that is malformed.
+
+    `own_names` are lower-case fields that only the gateway may set towards a backend; a client's are stopped.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        watch: Watch,
+        accept: Callable[[Exchange], None],
+        refuse: Callable[[Exchange, Fault], None],
+        own_names: frozenset[bytes] = frozenset(),
+    ) -> None:
+        listener = settings.listener
+        self.accept = accept
+        self.refuse = refuse
+        self.watch = watch
+        self.max_uri_bytes = listener.max_uri_length
+        self.max_header_bytes = listener.max_header_size
+        self.max_header_count = listener.max_header_count
+        self.max_pipelined = max(1, listener.max_pipelined_requests)
+        self.max_requests = listener.max_requests_per_connection or (1 << 62)
+        self.header_timeout = listener.header_timeout_in_millis / 1000
+        self.body_timeout = listener.body_timeout_in_millis / 1000
+        self.idle_timeout = listener.idle_timeout_in_millis / 1000
+        self.half_close = listener.half_close
+        self.proxy_protocol = listener.proxy_protocol
+        self.always_keep = listener.keep_alive == "ALWAYS"
+        self.keeps = listener.keep_alive in {"AUTO", "ALWAYS"}  # false too once the gateway drains
+        self.trusted = TrustedProxies(listener.trusted_proxies)
+        kinds = fields.REQUEST_KINDS | dict.fromkeys(own_names, fields.STOPPED)
+        if settings.forwarding.request_id_header:
+            kinds[settings.forwarding.request_id_header.lower().encode()] = fields.REQUEST_ID
+        self.kinds = fields.Lines(kinds)
+        self.proof = Proof(httptools.HttpRequestParser)
+
+    @property
+    def connections(self) -> int:
+        return len(self.watch.members)

@@ -1,0 +1,173 @@
+"""Answers of backends that do not come as one whole piece: long, chunked, interim, bodiless, ended by the connection.
+
+A connection makes one when it first needs it and feeds it; llhttp (httptools) does the grammar, the exchange gets the answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httptools
+
+from microgate.runtime import faults
+from microgate.runtime.faults import Fault
+from microgate.runtime.protocols import fields
+from microgate.runtime.protocols.fields import connections, status_line
+
+if TYPE_CHECKING:
+    from microgate.runtime.exchange import Exchange, Lines
+
+MAX_INFORMATIONAL = 16
+MAX_FRAMING_BYTES = 65_536  # chunk framing or trailers without a byte of body between
+
+
+class AnswerInput:
+    """The parser of one backend connection. After `begin`, `feed` until `complete`."""
+
+    __slots__ = (
+        "_exchange",
+        "_fault",
+        "_framing_bytes",
+        "_head_bytes",
+        "_informational",
+        "_max_header_bytes",
+        "_pairs",
+        "_parser",
+        "_reason",
+        "_started",
+        "complete",
+        "reusable",
+        "until_close",
+    )
+
+    def __init__(self) -> None:
+        self._parser: httptools.HttpResponseParser | None = None
+
+    def begin(self, exchange: Exchange, max_header_bytes: int) -> None:
+        """Expect the answer of `exchange` from the next byte on."""
+        self._exchange = exchange
+        self._max_header_bytes = max_header_bytes
+        self._pairs: list[tuple[bytes, bytes]] = []
+        self._reason = b""
+        self._fault: Fault | None = None
+        self._informational = 0
+        self._head_bytes = 0
+        self._framing_bytes = 0
+        self._started = False  # the final head was handed on
+        self.complete = False
+        self.reusable = False
+        self.until_close = False
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> Fault | None:
+        """Take a piece of the answer to the exchange; the fault is why the connection cannot go on."""
+        assert self._parser is not None
+        self._framing_bytes += len(data)
+        if not self._started:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.unasked_upgrade")
+        except httptools.HttpParserError:
+            # After a complete answer it is about bytes that nobody asked for.
+            self.reusable = False
+            if not self.complete:
+                self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.syntax")
+        if self.complete:
+            if self._exchange.method == "HEAD" or not self.reusable:
+                self._parser = None  # it may be waiting for a body that never comes
+        elif not self._started and self._head_bytes > self._max_header_bytes:
+            self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.header_size")
+        elif self._framing_bytes > MAX_FRAMING_BYTES + len(data):
+            self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.chunk_overhead")
+        return self._fault
+
+    # The parser's callbacks.
+
+    def on_message_begin(self) -> None:
+        self._pairs = []
+        self._reason = b""
+
+    def on_status(self, reason: bytes) -> None:
+        self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._pairs.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self.complete or self._fault is not None:
+            self.reusable = False
+            return
+        assert self._parser is not None
+        exchange = self._exchange
+        status = self._parser.get_status_code()
+        self._framing_bytes = 0
+        if status < 200:
+            self._on_informational(status)
+            return
+        framing = self._read_framing(status, keep=self._parser.get_http_version() == "1.1")
+        self._pairs = []
+        if framing is None:
+            self._fault = Fault(faults.BACKEND_BAD_ANSWER, "backend.transfer_encoding")
+            return
+        length, lines = framing
+        self._started = True
+        exchange.on_answer_head(status, status_line(status, self._reason), lines, length)
+        if exchange.method == "HEAD":
+            self.finish()  # the parser would wait for the body that the length speaks of
+
+    def _read_framing(self, status: int, *, keep: bool) -> tuple[int | None, Lines] | None:
+        """How the body ends, and the end-to-end fields of the answer; None for a transfer coding that is not chunked."""
+        length: int | None = None
+        chunked = False
+        drops: frozenset[bytes] = frozenset()
+        passed: list[tuple[bytes, bytes]] = []
+        for name, value in self._pairs:
+            kind = fields.ANSWER_KINDS.get(name.lower(), fields.PLAIN)
+            if kind == fields.PLAIN:
+                passed.append((name, value))
+            elif kind == fields.CONTENT_LENGTH:
+                length = int(value)
+                passed.append((name, value))
+            elif kind == fields.TRANSFER_ENCODING:
+                # Another coding would have to be undone here before the field is dropped (RFC 9112 §6.1).
+                chunked = True
+                if value.lower() != b"chunked":
+                    return None
+            elif kind == fields.CONNECTION:
+                options = connections[value]
+                keep = not options.close and (keep or options.keep_alive)
+                drops |= options.drops
+        bodiless = status in (204, 304) or self._exchange.method == "HEAD"
+        self.until_close = length is None and not chunked and not bodiless
+        self.reusable = keep and not self.until_close
+        return length, [b"%b: %b" % pair for pair in passed if not drops or pair[0].lower() not in drops]
+
+    def _on_informational(self, status: int) -> None:
+        self._informational += 1
+        if self._informational > MAX_INFORMATIONAL:
+            self._fault = Fault(faults.BACKEND_BAD_ANSWER, "backend.informational")
+        elif status != 100 and self._exchange.version >= 1:
+            _, lines = self._read_framing(status, keep=True) or (0, [])
+            self.until_close = False
+            self._exchange.downstream.send_informational(status_line(status, self._reason), lines)
+
+    def on_body(self, chunk: bytes) -> None:
+        self._framing_bytes = 0
+        if self.complete:
+            self.reusable = False
+        elif self._fault is None:
+            self._exchange.on_answer_body(chunk)
+
+    def on_message_complete(self) -> None:
+        if self._started and not self.complete and self._fault is None:
+            self.finish()
+
+    def finish(self) -> None:
+        """The answer is complete: by its framing, or because the backend closed and nothing else ends it."""
+        self.complete = True
+        trailers = [b"%b: %b" % pair for pair in self._pairs] or None
+        self._pairs = []
+        self._exchange.on_answer_end(trailers)

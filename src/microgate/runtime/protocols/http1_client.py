@@ -1,0 +1,306 @@
+"""HTTP/1.1 towards backends: one connection, one exchange at a time.
+
+An answer that comes in one piece is taken apart here and its grammar proved by a shared parser; all others go through
+`http1_answers.py`. It offers `exchange.Upstream` and reports to its owner, the pool, when it can be used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+
+import httptools
+
+from microgate.runtime import faults
+from microgate.runtime.faults import Fault
+from microgate.runtime.protocols import fields, peers
+from microgate.runtime.protocols.deadlines import NEVER
+from microgate.runtime.protocols.fields import Memo, connections, value_of
+from microgate.runtime.protocols.http1_answers import AnswerInput
+from microgate.runtime.protocols.http1_heads import Proof
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from microgate.runtime.exchange import Exchange, Lines
+
+REPLAY_BYTES = 65_536  # request body kept so that an idempotent request can be sent again on a fresh connection
+
+# RFC 9110 §9.2.2; a request with any other method is never sent twice.
+IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+
+# Builds the bytes of a request's head; linked per operation and endpoint, called again when a request is sent again.
+Head: TypeAlias = "Callable[[Exchange], bytes]"
+
+kinds = fields.Lines(fields.ANSWER_KINDS)
+proof = Proof(httptools.HttpResponseParser)
+
+
+def _plain_status(start: bytes) -> int:
+    """The status of a line whose answer has a body by the usual rules; 0 for all that need a closer look."""
+    text = start[9:12]
+    if start[:9] != b"HTTP/1.1 " or start[12:13] not in (b" ", b"") or not text.isdigit():
+        return 0
+    status = int(text)
+    return 0 if status < 200 or status in (204, 304) else status
+
+
+_statuses: Memo[int] = Memo(_plain_status)
+
+
+class Bounds:
+    """What one endpoint allows its connections: times in seconds, sizes in bytes."""
+
+    __slots__ = ("idle", "max_header_bytes", "response", "total")
+
+    def __init__(self, *, response: float, idle: float, total: float, max_header_bytes: int) -> None:
+        self.response = response
+        self.idle = idle
+        self.total = total or NEVER
+        self.max_header_bytes = max_header_bytes
+
+
+class Owner(Protocol):
+    """The pool, as its connections see it."""
+
+    def on_ready(self, connection: ClientConnection) -> None:
+        """The exchange is over and the connection can take another one."""
+
+    def on_closed(self, connection: ClientConnection) -> None:
+        """The connection is gone."""
+
+    def retry(self, exchange: Exchange, head: Head) -> None:
+        """Nothing of the answer came from a reused connection, and the request may be sent again."""
+
+
+class ClientConnection(asyncio.Protocol):
+    """A connection to a backend."""
+
+    __slots__ = (
+        "_bounds",
+        "_chunked",
+        "_fresh",
+        "_head",
+        "_input",
+        "_owner",
+        "_paused",
+        "_replay",
+        "_replay_bytes",
+        "_sent",
+        "_served",
+        "active",
+        "deadline",
+        "exchange",
+        "idle_since",
+        "transport",
+    )
+
+    def __init__(self, owner: Owner, bounds: Bounds) -> None:
+        self._owner = owner
+        self._bounds = bounds
+        self.exchange: Exchange | None = None
+        self.transport: asyncio.Transport
+        self.active = True  # counted by the pool as serving or about to serve
+        self.deadline = NEVER
+        self.idle_since = 0.0
+        self._head: Head
+        self._input: AnswerInput | None = None
+        self._served = 0
+        self._paused = False
+        self._chunked = False
+        self._sent = False  # the request is complete
+        self._fresh = True  # nothing of the answer has come
+        self._replay: list[bytes] | None = None
+        self._replay_bytes = 0
+
+    def start(self, exchange: Exchange, head: Head) -> None:
+        """Send a request's head and serve its exchange from now on."""
+        self.exchange = exchange
+        self._head = head
+        self._fresh = True
+        self._chunked = exchange.length < 0
+        self._replay = [] if self._served and exchange.method in IDEMPOTENT else None
+        self._served += 1
+        now = exchange.upstream_started = monotonic()
+        self.deadline = now + self._bounds.response
+        self.transport.write(head(exchange))
+        if exchange.request_complete and exchange.held is None and not self._chunked:
+            exchange.upstream = self
+            self._sent = True
+        else:
+            self._sent = False
+            self._replay_bytes = 0
+            exchange.attach(self)
+
+    def is_gone(self) -> bool:
+        return peers.is_gone(self.transport)
+
+    # exchange.Upstream
+
+    def send_body(self, chunk: bytes) -> None:
+        replay = self._replay
+        if replay is not None:
+            replay.append(chunk)
+            self._replay_bytes += len(chunk)
+            if self._replay_bytes > REPLAY_BYTES:
+                self._replay = None
+        self.deadline = monotonic() + self._bounds.idle
+        if self._chunked:
+            self.transport.writelines((b"%x\r\n" % len(chunk), chunk, b"\r\n"))
+        else:
+            self.transport.write(chunk)
+
+    def send_end(self, trailers: Lines | None) -> None:
+        self._sent = True
+        if self._chunked:
+            self.transport.write(b"\r\n".join((b"0", *(trailers or ()), b"\r\n")))
+        self.deadline = monotonic() + self._bounds.response
+
+    def abort(self) -> None:
+        self.exchange = None
+        self.transport.abort()
+
+    def pause_answer(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self.deadline = NEVER
+            self.transport.pause_reading()
+
+    def resume_answer(self) -> None:
+        if self._paused:
+            self._paused = False
+            self.deadline = monotonic() + self._bounds.idle
+            self.transport.resume_reading()
+
+    # The transport's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            # Nothing was asked: an idle backend that speaks is not to be trusted with the next request.
+            self.transport.abort()
+            return
+        if self._fresh:
+            self._fresh = False
+            if self._sent and exchange.method != "HEAD" and self._take_whole(exchange, data):
+                return
+            if self._input is None:
+                self._input = AnswerInput()
+            self._input.begin(exchange, self._bounds.max_header_bytes)
+        given = self._input
+        assert given is not None
+        fault = given.feed(data)
+        if fault is not None:
+            self._lose(fault)
+            return
+        exchange.downstream.flush()
+        if given.complete:
+            self._end(reusable=given.reusable and self._sent)
+        elif not self._paused and self._sent:
+            self.deadline = monotonic() + self._bounds.idle
+
+    def _take_whole(self, exchange: Exchange, data: bytes) -> bool:
+        """Serve an answer that is all of `data`, with a length and nothing unusual; False where it needs a closer look."""
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            return False
+        lines = data[:end].split(b"\r\n")
+        start = lines.pop(0)
+        status = _statuses[start]
+        length = -1
+        passed = []
+        keep = True
+        for line in lines:
+            kind = kinds[line] if len(line) < fields.REMEMBERED_LINE_BYTES else kinds.classify(line)
+            if not kind:
+                passed.append(line)
+            elif kind == fields.CONTENT_LENGTH:
+                value = value_of(line)
+                length = int(value) if value.isdigit() else -1
+                passed.append(line)
+            elif kind == fields.CONNECTION:
+                options = connections[value_of(line)]
+                keep = not options.close
+                if options.drops:
+                    return False
+            elif kind == fields.TRANSFER_ENCODING:
+                return False
+        if not status or len(data) - end - 4 != length or not keep or not proof.accepts(data):
+            return False
+        exchange.on_answer(status, start, passed, data[end + 4 :])
+        self._end(reusable=True)
+        return True
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        exchange, given = self.exchange, self._input
+        if exchange is not None:
+            if not self._fresh and given is not None and given.until_close and exc is None:
+                given.finish()
+                exchange.downstream.flush()
+            else:
+                self._closed_early(exchange)
+        self.deadline = NEVER
+        self.exchange = None
+        self._input = None
+        self._owner.on_closed(self)
+
+    def _closed_early(self, exchange: Exchange) -> None:
+        self.exchange = None
+        if self._fresh and self._replay is not None and not exchange.done:
+            exchange.upstream = None
+            if self._replay:
+                exchange.held = self._replay
+                exchange.held_bytes = self._replay_bytes
+            self._owner.retry(exchange, self._head)
+        else:
+            exchange.on_answer_lost(Fault(faults.BACKEND_CLOSED))
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.downstream.pause_body()
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None:
+            self.deadline = monotonic() + self._bounds.idle
+            self.exchange.downstream.resume_body()
+
+    # The end of an answer.
+
+    def _end(self, *, reusable: bool) -> None:
+        """A complete answer: back to the pool, or close."""
+        self.exchange = None
+        self.deadline = NEVER
+        if not reusable or self.transport.is_closing():
+            self.transport.abort()
+            return
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()
+        self._owner.on_ready(self)
+
+    def _lose(self, fault: Fault) -> None:
+        exchange, self.exchange = self.exchange, None
+        self.transport.abort()
+        if exchange is not None:
+            exchange.on_answer_lost(fault)
+
+    def on_deadline(self) -> None:
+        if self.exchange is not None:
+            waiting = self._fresh and self._sent
+            self._lose(Fault(faults.BACKEND_TIMEOUT, f"backend.{'response' if waiting else 'idle'}_timeout"))
+
+    def on_sweep(self) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            return
+        if monotonic() - exchange.upstream_started > self._bounds.total:
+            self._lose(Fault(faults.BACKEND_TIMEOUT, "backend.total_timeout"))
+        elif self._paused and self.is_gone():
+            self._lose(Fault(faults.BACKEND_CLOSED))

@@ -1,0 +1,85 @@
+"""What is known of the other end of a connection: its address, whether it is a trusted proxy, and whether it is still there."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncio import Transport
+
+_TCP_ESTABLISHED = 1
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_TCP_INFO = getattr(socket, "TCP_INFO", None)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class TrustedProxies:
+    """The networks whose word about a client is believed (`listenerConfig.trustedProxies`)."""
+
+    def __init__(self, networks: tuple[str, ...]) -> None:
+        self._networks: tuple[Network, ...] = tuple(ipaddress.ip_network(text, strict=False) for text in networks)
+        # A Unix socket's peer is on this machine; it is trusted when somebody is.
+        self.trusts_unix = bool(networks)
+
+    def __contains__(self, address: str) -> bool:
+        if not self._networks:
+            return False
+        try:
+            parsed = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(parsed, "ipv4_mapped", None)
+        return any((mapped or parsed) in network for network in self._networks)
+
+    def client(self, peer: str, chain: list[bytes]) -> str:
+        """The client behind `peer`: the last address of the X-Forwarded-For chain that is not a trusted proxy itself."""
+        client = peer
+        for element in reversed(chain):
+            text = element.decode("latin-1").strip().strip('"')
+            text = text[1:].partition("]")[0] if text.startswith("[") else text
+            if text.count(":") == 1:
+                text = text.partition(":")[0]
+            try:
+                client = str(ipaddress.ip_address(text))
+            except ValueError:
+                return client
+            if client not in self:
+                return client
+        return client
+
+
+def address(transport: Transport) -> str:
+    """The peer's address as text; "unix" for a Unix socket."""
+    name: Any = transport.get_extra_info("peername")
+    if isinstance(name, tuple):
+        text = str(name[0])
+        return text.removeprefix("::ffff:")
+    return "unix"
+
+
+def is_gone(transport: Transport) -> bool:
+    """Whether the peer has closed or reset the connection; seen even while reading is paused, and before the loop knows."""
+    if transport.is_closing():
+        return True
+    sock = transport.get_extra_info("socket")
+    if _TCP_INFO is None or sock is None or sock.family == socket.AF_UNIX:
+        return False
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)
+    except OSError:
+        return True
+    return bool(info[0] != _TCP_ESTABLISHED)
+
+
+def reset(transport: Transport) -> None:
+    """Close so that the peer sees a reset and cannot take what it got for complete."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()

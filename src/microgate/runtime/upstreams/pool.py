@@ -1,0 +1,190 @@
+"""The connections to one endpoint: reused newest first, bounded, and never handed to a request they could harm.
+
+`forward.py` asks it to serve exchanges; `protocols/http1_client.py` is what it pools.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from microgate.runtime import faults
+from microgate.runtime.faults import Fault
+from microgate.runtime.protocols.deadlines import NEVER
+from microgate.runtime.protocols.http1_client import IDEMPOTENT, Bounds, ClientConnection
+from microgate.runtime.upstreams.connect import ConnectError, Connector, ConnectTimeoutError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Task
+
+    from microgate.runtime.exchange import Exchange
+    from microgate.runtime.protocols.deadlines import Watch
+    from microgate.runtime.protocols.http1_client import Head
+
+log = logging.getLogger("microgate.upstreams")
+
+
+class PoolLimits:
+    """Bounds of one pool; `max_active` counts connections in use or being made, times are seconds."""
+
+    __slots__ = ("idle_timeout", "max_active", "max_idle", "wait")
+
+    def __init__(self, *, max_active: int, max_idle: int, wait: float, idle_timeout: float) -> None:
+        self.max_active = max_active if max_active >= 0 else 1 << 62
+        self.max_idle = max_idle
+        self.wait = wait
+        self.idle_timeout = idle_timeout
+
+
+class _Waiting:
+    """An exchange that waits for a connection."""
+
+    __slots__ = ("exchange", "head", "until")
+
+    def __init__(self, exchange: Exchange, head: Head, until: float) -> None:
+        self.exchange = exchange
+        self.head = head
+        self.until = until
+
+
+class Pool:
+    """Connections to one endpoint. `name` is how logs and metrics call it."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        loop: AbstractEventLoop,
+        connector: Connector,
+        bounds: Bounds,
+        limits: PoolLimits,
+        watch: Watch,
+    ) -> None:
+        self.name = name
+        self._loop = loop
+        self._connector = connector
+        self._bounds = bounds
+        self._limits = limits
+        self._watch = watch
+        self._idle: list[ClientConnection] = []
+        self._active = 0
+        self._waiting: deque[_Waiting] = deque()
+        self._tasks: set[Task[None]] = set()
+        self.deadline = NEVER
+        self.closed = False
+        watch.add(self)
+
+    @property
+    def active(self) -> int:
+        return self._active
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    def serve(self, exchange: Exchange, head: Head) -> None:
+        """Send the exchange's request on a pooled connection, or on a new one, or when one becomes free."""
+        exchange.upstream_name = self.name
+        idle = self._idle
+        safe = exchange.method in IDEMPOTENT
+        while idle:
+            connection = idle.pop()
+            # A request that must not be sent twice checks that the backend has not hung up meanwhile.
+            if connection.transport.is_closing() or (not safe and connection.is_gone()):
+                connection.transport.abort()
+                continue
+            self._active += 1
+            connection.active = True
+            connection.start(exchange, head)
+            return
+        self._open_or_wait(exchange, head)
+
+    def retry(self, exchange: Exchange, head: Head) -> None:
+        """Serve again, on a connection that is certainly fresh."""
+        log.info("sent again on a fresh connection: %s", self.name)
+        self._open_or_wait(exchange, head)
+
+    def _open_or_wait(self, exchange: Exchange, head: Head) -> None:
+        if self._active < self._limits.max_active:
+            self._active += 1
+            task = self._loop.create_task(self._open(exchange, head))
+            self._tasks.add(task)
+            exchange.task = task
+            task.add_done_callback(self._tasks.discard)
+        else:
+            self._waiting.append(_Waiting(exchange, head, monotonic() + self._limits.wait))
+            if self.deadline == NEVER:
+                self.deadline = self._waiting[0].until
+
+    async def _open(self, exchange: Exchange, head: Head) -> None:
+        """Make a connection for an exchange. The connection is used by another one where its own is gone."""
+        try:
+            connection = await self._connector.connect(lambda: ClientConnection(self, self._bounds))
+        except ConnectError as error:
+            self._active -= 1
+            exchange.task = None
+            log.warning("no connection to %s: %s", self.name, error)
+            kind = faults.BACKEND_TIMEOUT if isinstance(error, ConnectTimeoutError) else faults.BACKEND_CONNECT
+            exchange.fail(Fault(kind, error.reason))
+            self._serve_waiting()
+            return
+        except BaseException:
+            self._active -= 1
+            self._serve_waiting()
+            raise
+        exchange.task = None
+        self._watch.add(connection)
+        if exchange.done:
+            self.on_ready(connection)
+        else:
+            connection.start(exchange, head)
+
+    # http1_client.Owner
+
+    def on_ready(self, connection: ClientConnection) -> None:
+        self._active -= 1
+        connection.active = False
+        if self.closed or len(self._idle) >= self._limits.max_idle:
+            connection.transport.abort()
+            return
+        connection.idle_since = monotonic()
+        self._idle.append(connection)
+        if self._waiting:
+            self._serve_waiting()
+
+    def on_closed(self, connection: ClientConnection) -> None:
+        self._watch.discard(connection)
+        if connection.active:
+            self._active -= 1
+            self._serve_waiting()
+        elif connection in self._idle:
+            self._idle.remove(connection)
+
+    def _serve_waiting(self) -> None:
+        while self._waiting and (self._idle or self._active < self._limits.max_active):
+            waiting = self._waiting.popleft()
+            if not waiting.exchange.done:
+                self.serve(waiting.exchange, waiting.head)
+
+    def on_deadline(self) -> None:
+        """Exchanges have waited too long for a connection."""
+        now = monotonic()
+        while self._waiting and self._waiting[0].until <= now:
+            exchange = self._waiting.popleft().exchange
+            exchange.fail(Fault(faults.BACKEND_BUSY))
+        self.deadline = self._waiting[0].until if self._waiting else NEVER
+
+    def on_sweep(self) -> None:
+        """Close connections that nobody has used for long; the oldest are first."""
+        oldest = monotonic() - self._limits.idle_timeout
+        while self._idle and self._idle[0].idle_since < oldest:
+            self._idle.pop(0).transport.abort()
+
+    def close(self) -> None:
+        self.closed = True
+        for connection in self._idle:
+            connection.transport.abort()
+        for task in self._tasks:
+            task.cancel()
