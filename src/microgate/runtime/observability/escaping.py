@@ -23,6 +23,7 @@ MAX_VALUE_BYTES = 4_096
 _quote = msgspec.json.Encoder().encode
 
 _CUT_MARK = "..."
+_DELETE = b"\x7f"  # the one control character that JSON lets stand
 _MEMO_ENTRIES = 1_024
 _MEMO_KEY_LENGTH = 256
 _UNSAFE_IN_PLAIN = re.compile(r"[^ !#-\[\]-~]")
@@ -30,9 +31,10 @@ _UNSAFE_IN_PLAIN = re.compile(r"[^ !#-\[\]-~]")
 
 def json_string(value: bytes) -> str:
     r"""The value as a JSON string with its quotes; bytes that are no UTF-8 become `\xff`, as text."""
-    if value.isascii() and len(value) <= MAX_VALUE_BYTES:
+    if value.isascii() and len(value) <= MAX_VALUE_BYTES and _DELETE not in value:
         return _quote(value.decode("ascii")).decode("ascii")
-    return json.dumps(_cut(value).decode("utf-8", "backslashreplace"))
+    quoted = json.dumps(_cut(value).decode("utf-8", "backslashreplace"))
+    return quoted.replace("\x7f", "\\u007f")
 
 
 def plain(value: bytes) -> str:

@@ -73,7 +73,7 @@ def _consumer(record: Record) -> str:
 
 
 def _referer(record: Record) -> str:
-    return plain(next((value for name, value in record.exchange.headers if name.lower() == b"referer"), b""))
+    return plain(b", ".join(record.exchange.values(b"referer")))
 
 
 FIELDS: dict[str, Field] = {
