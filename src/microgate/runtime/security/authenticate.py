@@ -53,7 +53,7 @@ def _own_header(decision: _Decision, header: bytes) -> Stage:
     """The stage of an API whose credential comes in a field of another name (WSO2 §3.7)."""
 
     def authenticate(exchange: Exchange) -> Outcome | Awaitable[Outcome]:
-        values = [value for name, value in exchange.headers if name.lower() == header]
+        values = exchange.values(header)
         if len(values) > 1:
             return decision.refuse(refusals.REPEATED)
         value = values[0] if values else b""

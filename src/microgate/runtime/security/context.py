@@ -32,7 +32,7 @@ class SecurityContext:
 
     def __init__(self, settings: Settings, channel: Channel | None, *, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
-        self.verdicts = Verdicts(VERDICT_BYTES, clock)
+        self.verdicts = Verdicts(VERDICT_BYTES, settings.caching.token_cache_capacity, clock)
         self._clock = clock
         self._refusals: dict[tuple[str, ...], Refusals] = {}
         self._issuers: Issuers | None = None
@@ -51,6 +51,8 @@ class SecurityContext:
         """Verify a token and remember the verdict under the header's `value`; raises TokenError."""
         if self._issuers is None:
             raise TokenError(refusals.ISSUER)
-        verdict = self._issuers.verify(token, self._clock())
-        self.verdicts.keep(value, verdict)
+        now = self._clock()
+        verdict = self._issuers.verify(token, now)
+        longest = now + self.settings.caching.token_cache_expiry_time
+        self.verdicts.keep(value, verdict if verdict.until <= longest else verdict._replace(until=longest))
         return verdict.consumer

@@ -28,10 +28,11 @@ class Verdict(NamedTuple):
 
 
 class Verdicts:
-    """A bounded map from header value to verdict. `find` is what the common way calls."""
+    """A map from header value to verdict, bounded in bytes and entries. `find` is what the common way calls."""
 
-    def __init__(self, capacity_bytes: int, clock: Callable[[], float]) -> None:
+    def __init__(self, capacity_bytes: int, max_entries: int, clock: Callable[[], float]) -> None:
         self.capacity_bytes = capacity_bytes
+        self.max_entries = max_entries
         self.size_bytes = 0
         self._entries: OrderedDict[bytes, Verdict] = OrderedDict()
         self._clock = clock
@@ -50,12 +51,12 @@ class Verdicts:
         return entry[1]
 
     def keep(self, value: bytes, verdict: Verdict) -> None:
-        """Remember a verdict; one that is larger than the whole capacity is not kept."""
+        """Remember a verdict, at the cost of the oldest; one that is larger than the whole capacity is not kept."""
         if value in self._entries:
             self._remove(value)
         self._entries[value] = verdict
         self.size_bytes += _size(value)
-        while self.size_bytes > self.capacity_bytes:
+        while self.size_bytes > self.capacity_bytes or len(self._entries) > self.max_entries:
             oldest, _ = self._entries.popitem(last=False)
             self.size_bytes -= _size(oldest)
 

@@ -1,0 +1,94 @@
+"""The verdict cache: bounded in bytes that are really taken, exact about the end, and unmoved by forged tokens."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+from harness.minting import NOW, Clock, as_json, b64, good_claims
+from microgate.runtime.security import claims
+from microgate.runtime.security.compact import parse
+from microgate.runtime.security.verdicts import Verdict, Verdicts
+
+
+def verdict(until: float = NOW + 60, name: str = "alice") -> Verdict:
+    return Verdict(until, claims.consumer_of(good_claims(sub=name), "aud"))
+
+
+def test_a_verdict_ends_at_its_moment() -> None:
+    clock = Clock()
+    verdicts = Verdicts(1 << 20, 100, clock)
+    verdicts.keep(b"token", verdict(NOW + 10))
+    clock.now = NOW + 9.999
+    assert verdicts.find(b"token") is not None
+    clock.now = NOW + 10
+    assert verdicts.find(b"token") is None
+    assert len(verdicts) == 0
+    assert verdicts.size_bytes == 0
+
+
+def test_one_changed_byte_is_another_token() -> None:
+    verdicts = Verdicts(1 << 20, 100, Clock())
+    verdicts.keep(b"Bearer a.b.c", verdict())
+    assert verdicts.find(b"Bearer a.b.d") is None
+    assert verdicts.find(b"Bearer a.b.c ") is None
+
+
+def test_the_least_recently_used_leaves_first() -> None:
+    verdicts = Verdicts(5_000, 100, Clock())
+    for value in (b"a", b"b", b"c"):
+        verdicts.keep(value, verdict(name=value.decode()))
+    assert verdicts.find(b"a") is not None
+    verdicts.keep(b"d", verdict())
+    assert verdicts.find(b"b") is None
+    assert [verdicts.find(value) is not None for value in (b"a", b"c", b"d")] == [True] * 3
+
+
+def test_entries_are_bounded_too() -> None:
+    verdicts = Verdicts(1 << 20, 3, Clock())
+    for index in range(10):
+        verdicts.keep(b"%d" % index, verdict())
+    assert [index for index in range(10) if verdicts.find(b"%d" % index)] == [7, 8, 9]
+
+
+def test_keeping_one_value_twice_counts_once() -> None:
+    verdicts = Verdicts(1 << 20, 100, Clock())
+    verdicts.keep(b"a", verdict())
+    size = verdicts.size_bytes
+    verdicts.keep(b"a", verdict(name="bob"))
+    assert verdicts.size_bytes == size
+    consumer = verdicts.find(b"a")
+    assert consumer is not None
+    assert consumer.name == "bob"
+
+
+def test_what_is_larger_than_the_cache_is_not_kept() -> None:
+    verdicts = Verdicts(10_000, 100, Clock())
+    verdicts.keep(b"x" * 10_000, verdict())
+    assert len(verdicts) == 0
+    assert verdicts.size_bytes == 0
+
+
+def test_memory_stays_within_the_stated_bound() -> None:
+    """The stated sum is at least what the allocator gave, for small tokens, large ones and many small claims."""
+    shapes = [
+        lambda index: good_claims(sub=f"user-{index}"),
+        lambda index: good_claims(sub=f"user-{index}", roles=[f"role-{index}-{part}" for part in range(60)]),
+        lambda index: good_claims(sub=f"user-{index}", **{f"c{index}{part}": part for part in range(100)}),
+    ]
+    header = b64(b'{"alg":"RS256"}')
+    for shape in shapes:
+        verdicts = Verdicts(1 << 20, 1_000_000, Clock())
+        gc.collect()
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        for index in range(700):
+            token = header + b"." + b64(as_json(shape(index))) + b"." + b64(bytes(256))
+            consumer = claims.consumer_of(parse(token).claims, "aud")
+            verdicts.keep(b"Bearer " + token, Verdict(NOW + 60, consumer))
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        assert verdicts.size_bytes <= 1 << 20
+        assert len(verdicts) > 30
+        assert taken <= 1.1 * verdicts.size_bytes, (taken, verdicts.size_bytes, len(verdicts))
