@@ -43,7 +43,7 @@ class Accounting:
 
     def __init__(self, plan: Plan, settings: Settings, services: Services) -> None:
         self.metrics = Metrics(services.metrics, plan, services.slot)
-        self._format = access_log.choose(settings.access_log.format)
+        self._format = access_log.choose(access_log.wanted(settings).format)
         self._sink = LogSink(services.loop, services.channel, self.metrics)
         self._active = self.metrics.gauge("active_requests")
         self.begin = partial(self._active, 1)

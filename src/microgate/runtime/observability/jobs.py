@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 from typing import TYPE_CHECKING
 
 from microgate.runtime.control import Drain, Hello, LogLines
@@ -29,41 +28,41 @@ if TYPE_CHECKING:
 
 def prove(settings: Settings) -> None:
     """Raise SettingsError for a log format that there is not or a log file that cannot be written."""
-    if access_log.choose(settings.access_log.format) is not None:
-        log_writer.prove(settings.access_log.path)
+    wanted = access_log.wanted(settings)
+    if access_log.choose(wanted.format) is not None:
+        log_writer.prove(wanted.path)
 
 
 def jobs(plan: Plan, settings: Settings, region: Region, admin_socket: socket.socket | None) -> list[Job]:
     """The jobs that the settings ask for. `region` is what the workers count in; the socket listens or is bound."""
+    wanted = access_log.wanted(settings)
 
     async def write_log(hub: Hub) -> None:
-        writer = LogWriter(settings.access_log.path, Metrics(region, plan, hub.workers))
+        writer = LogWriter(wanted.path, Metrics(region, plan, hub.workers))
         hub.subscribe(LogLines, writer.put)
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, writer.reopen)
         try:
             await asyncio.Event().wait()
         finally:
-            loop.remove_signal_handler(signal.SIGHUP)
             await writer.close()
 
     async def serve_admin(hub: Hub) -> None:
         assert admin_socket is not None
         state = State(plan, region, hub)
         admin = Admin(state.pages(), {"/metrics": state.metrics})
-        server = await asyncio.get_running_loop().create_server(admin.connection, sock=admin_socket)
+        # A server closes its socket in the end; a job that is started anew needs another.
+        server = await asyncio.get_running_loop().create_server(admin.connection, sock=admin_socket.dup())
         try:
             await asyncio.Event().wait()
         finally:
             server.close()
             admin.close()
 
-    wanted: list[Job] = []
-    if settings.access_log.format != "off":
-        wanted.append(write_log)
+    offered: list[Job] = []
+    if wanted.format != "off":
+        offered.append(write_log)
     if admin_socket is not None:
-        wanted.append(serve_admin)
-    return wanted
+        offered.append(serve_admin)
+    return offered
 
 
 class State:

@@ -81,7 +81,7 @@ class LogSink:
         self._lines.clear()
         self._size = 0
 
-    async def close(self, patience_seconds: float = 1.0) -> None:
+    async def close(self, patience_seconds: float = 0.2) -> None:
         """Hand over what is left before the worker ends; gives up after the patience."""
         deadline = self._loop.time() + patience_seconds
         while not self.flush() and self._loop.time() < deadline:  # noqa: ASYNC110 - the channel has no event for room

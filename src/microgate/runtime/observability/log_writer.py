@@ -1,8 +1,7 @@
 """The steward's end of the access log: the one place that writes lines to standard output or to a file.
 
 A pipe that nobody reads or a disk that hangs holds up a thread of its own, never the steward's loop; what finds no room
-in the bounded queue is dropped and counted. A file that was renamed or removed is opened anew within a second, at once
-on SIGHUP.
+in the bounded queue is dropped and counted. A file that was renamed or removed is opened anew within moments.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ MAX_QUEUED_BYTES = 4_194_304
 
 _STANDARD_OUTPUT = 1
 _FILE_MODE = 0o640
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.25
 _POLL_MS = 100
 
 log = logging.getLogger("microgate.access_log")
@@ -62,7 +61,6 @@ class LogWriter:
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._closing = False
-        self._reopening = False
         # The thread's own.
         self._file = -1
         self._looked_at = 0.0
@@ -83,12 +81,7 @@ class LogWriter:
             self._queued_bytes += len(data)
             self._changed.notify()
 
-    def reopen(self) -> None:
-        """Open the file anew before the next line: its old name belongs to somebody else now."""
-        with self._changed:
-            self._reopening = True
-
-    async def close(self, patience_seconds: float = 1.0) -> None:
+    async def close(self, patience_seconds: float = 0.3) -> None:
         """Write what is queued and end; lines that cannot be written in time are lost and counted."""
         with self._changed:
             self._closing = True
@@ -133,15 +126,14 @@ class LogWriter:
         if self._path == "-":
             return _STANDARD_OUTPUT
         now = monotonic()
-        if self._file >= 0 and (self._reopening or now - self._looked_at >= _LOOK_SECONDS):
+        if self._file >= 0 and now - self._looked_at >= _LOOK_SECONDS:
             self._looked_at = now
-            if self._reopening or self._was_renamed():
+            if self._was_renamed():
                 os.close(self._file)
                 self._file = -1
                 self._torn = False
         if self._file < 0:
             self._file = _open(self._path)
-            self._reopening = False
             self._looked_at = now
         return self._file
 

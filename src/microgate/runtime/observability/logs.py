@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from microgate.settings.model import Settings
+
 MAX_LINE_BYTES = 4_096  # PIPE_BUF of Linux
 
 _STANDARD_ERROR = 2
@@ -36,8 +38,8 @@ _LEVELS = {
 }
 
 
-def configure(level: str = "INFO") -> None:
-    """Send the records of this process to standard error, from `level` on; again after a fork, or to change the level."""
+def configure(settings: Settings) -> None:
+    """Send this process's records to standard error from `b7a.log.level` on; holds for what is forked from it."""
     handler = LineHandler(_STANDARD_ERROR, as_text=sys.stderr is not None and sys.stderr.isatty())
     logging.lastResort = None
     logging.raiseExceptions = False
@@ -46,7 +48,7 @@ def configure(level: str = "INFO") -> None:
         root.removeHandler(earlier)
         earlier.close()
     root.addHandler(handler)
-    root.setLevel(_LEVELS[level.upper()])
+    root.setLevel(_LEVELS[settings.b7a.log.level])
 
 
 class LineHandler(logging.Handler):

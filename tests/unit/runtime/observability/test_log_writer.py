@@ -93,18 +93,6 @@ def test_a_file_that_is_gone_is_opened_anew(world, tmp_path, gone):
     assert dropped() == 0
 
 
-def test_reopening_takes_effect_with_the_next_line(world, tmp_path):
-    path, old = tmp_path / "access.log", tmp_path / "access.log.1"
-    writer, _ = world(path)
-    writer.put(0, lines_of(1))
-    wait_until(lambda: path.exists() and path.read_bytes())
-    path.rename(old)
-    writer.reopen()
-    writer.put(0, lines_of(2))
-    wait_until(lambda: path.exists() and numbers_in(path.read_bytes()) == [2])
-    assert numbers_in(old.read_bytes()) == [1]
-
-
 def test_a_pipe_that_is_read_slowly_gets_every_line_that_is_not_counted_as_dropped(world, pipe):
     path, reader = pipe
     writer, dropped = world(path, max_queued_bytes=200_000)
