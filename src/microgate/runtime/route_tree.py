@@ -33,7 +33,7 @@ class End(Generic[T]):
 class Node(Generic[T]):
     """What may follow after some segments. `ends` are the routes that end here, by method."""
 
-    __slots__ = ("ends", "has_choice", "literals", "parameter", "partials", "wildcard")
+    __slots__ = ("ends", "has_choice", "has_parameter_only", "literals", "parameter", "partials", "wildcard")
 
     def __init__(self) -> None:
         self.ends: dict[str, End[T]] = {}
@@ -42,6 +42,7 @@ class Node(Generic[T]):
         self.parameter: Node[T] | None = None
         self.wildcard: Node[T] | None = None  # has ends only
         self.has_choice = False  # there is more than literals
+        self.has_parameter_only = False  # and that is a parameter
 
     def add(self, template: Template, method: str, end: End[T], *, decoded: bool) -> None:
         """Enter a template; of two with one shape and method the first stays."""
@@ -51,21 +52,33 @@ class Node(Generic[T]):
         if template.wildcard:
             if node.wildcard is None:
                 node.wildcard = Node()
-                node.has_choice = True
+                node.note_choice()
             node = node.wildcard
         node.ends.setdefault(method, end)
 
     def _follow(self, segment: Segment) -> Node[T]:
         if segment.is_literal:
             return self.literals.setdefault(segment.prefix, Node())
-        self.has_choice = True
         if segment.is_parameter:
-            if self.parameter is None:
-                self.parameter = Node()
+            self.parameter = self.parameter or Node()
+            self.note_choice()
             return self.parameter
-        if self.partials is None:
-            self.partials = _Partials()
+        self.partials = self.partials or _Partials()
+        self.note_choice()
         return self.partials.add(segment)
+
+    def note_choice(self) -> None:
+        self.has_choice = True
+        self.has_parameter_only = self.partials is None and self.wildcard is None
+
+    def put_aside(self, waiting: list[tuple[Node[T], int]], segment: bytes, depth: int, count: int) -> None:
+        """Put every way but the literal one on the stack, the most concrete last; `depth` is the next segment's."""
+        if self.wildcard is not None:
+            waiting.append((self.wildcard, count))
+        if self.parameter is not None and segment:
+            waiting.append((self.parameter, depth))
+        if self.partials is not None:
+            waiting.extend((partial, depth) for partial in self.partials.match(segment))
 
 
 class _Partials(Generic[T]):
@@ -122,30 +135,28 @@ def walk(root: Node[T], segments: list[bytes], depth: int, method: str) -> End[T
     count = len(segments)
     node = root
     waiting: list[tuple[Node[T], int]] = []
-    allowed: set[str] = set()
+    allowed: set[str] | None = None
     while True:
         following = None
         if depth == count:
             end = node.ends.get(method)
             if end is not None:
                 return end
-            allowed.update(node.ends)
+            allowed = allowed.union(node.ends) if allowed else set(node.ends)
             if node.wildcard is not None:
                 waiting.append((node.wildcard, count))
         else:
             segment = segments[depth]
+            depth += 1
             following = node.literals.get(segment)
             if node.has_choice:
-                if node.wildcard is not None:
-                    waiting.append((node.wildcard, count))
-                if node.parameter is not None and segment:
-                    waiting.append((node.parameter, depth + 1))
-                if node.partials is not None:
-                    waiting.extend((partial, depth + 1) for partial in node.partials.match(segment))
+                if following is None and segment and node.has_parameter_only:
+                    following = node.parameter
+                else:
+                    node.put_aside(waiting, segment, depth, count)
         if following is not None:
             node = following
-            depth += 1
         elif waiting:
             node, depth = waiting.pop()
         else:
-            return allowed
+            return allowed or set()

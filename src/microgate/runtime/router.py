@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SEMICOLON = ord(";")
 MAX_HOST_BYTES = 255  # of a domain name (RFC 1035 §2.3.4); a longer authority matches no host
 
 
@@ -113,10 +114,8 @@ class _Table(Generic[T]):
 
     def match(self, authority: bytes, path: bytes, method: str) -> End[T] | set[str]:
         """A route's end, or the methods that the path would have; none for a path that nobody has."""
-        if path[:1] != b"/":
-            return set()
         segments = path.rstrip(b"/").split(b"/", self._max_splits)
-        if b";" in path:
+        if SEMICOLON in path:
             segments = without_matrix(segments)
         for site in self._sites(authority) if self.has_hosts else self._anywhere:
             owner = site.owner(segments)
@@ -161,15 +160,15 @@ class _Base(Generic[T]):
 class _Site(Generic[T]):
     """The routes of one host. `literals` finds those without a parameter by the whole path, then by method."""
 
-    __slots__ = ("_root", "literals", "max_segments")
+    __slots__ = ("_below", "literals", "max_segments")
 
     def __init__(self) -> None:
-        self._root: _Base[T] = _Base(1)
+        self._below: dict[bytes, _Base[T]] = {b"": _Base(1)}  # a path's first segment is what stands before its "/"
         self.literals: dict[bytes, dict[str, End[T]]] = {}
         self.max_segments = 0
 
     def add(self, route: Route[T], end: End[T], *, decoded: bool) -> None:
-        base = self._root
+        base = self._below[b""]
         for text in end.base:
             name = unquote_to_bytes(text) if decoded else text
             if name not in base.below:
@@ -191,13 +190,13 @@ class _Site(Generic[T]):
 
     def owner(self, segments: list[bytes]) -> _Base[T] | None:
         """The longest base path that begins a path. No shorter one is asked, even where it has no such resource."""
-        base = self._root
-        owner = base if base.tree is not None else None
-        for segment in segments[1:]:
-            below = base.below.get(segment)
-            if below is None:
+        owner = None
+        below = self._below
+        for segment in segments:
+            base = below.get(segment)
+            if base is None:
                 break
-            base = below
             if base.tree is not None:
                 owner = base
+            below = base.below
         return owner

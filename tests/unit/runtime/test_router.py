@@ -86,7 +86,7 @@ def test_case_13_no_alias_around_a_protected_path(path, opened):
     assert ask(router, path) in {"admin", 400, 404}
 
 
-@pytest.mark.parametrize("path", ["/x//../admin", "/x/..//admin", "/y/..//x/admin"])
+@pytest.mark.parametrize("path", ["/x//../admin", "/x/..//admin", "/x//..//admin"])
 def test_case_13_holds_for_both_orders_of_merging_slashes_and_resolving_dots(path):
     routes = [route("GET", "/*", protection="open", payload="open")]
     with_inner = Router([*routes, route("GET", "/x/admin", protection="closed")])
@@ -422,7 +422,7 @@ def test_case_13_holds_for_each_host():
     ],
 )
 def test_a_hostile_path_is_cheap(path):
-    deep = ["/" + "/".join("a" if bit == "0" else "{p%d}" % i for i, bit in enumerate(f"{n:06b}")) for n in range(64)]
+    deep = ["/" + "/".join("a" if bit == "0" else f"{{p{i}}}" for i, bit in enumerate(f"{n:06b}")) for n in range(64)]
     router = Router([*gets("/{a}-{b}-{c}-{d}-{e}-z", "/*", *deep), route("GET", "/a", protection=1)])
     router.find(b"", path, "GET")
 
