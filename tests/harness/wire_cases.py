@@ -55,9 +55,10 @@ class WireFile:
 def load(path: Path) -> WireFile:
     """Read a file; an unknown key is an error, because a misspelt expectation would hold for ever."""
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    _known(path.name, document, {"about", "apis", "settings", "cases"})
+    _known(path.name, document, {"about", "apis", "settings", "each", "cases"})
     file = WireFile(path, tuple(_api(api) for api in document["apis"]), document.get("settings", ""))
-    for case in document["cases"]:
+    for given in document["cases"]:
+        case = {**document.get("each", {}), **given}
         place = f"{path.name}: {case.get('name')}"
         _known(place, case, _CASE_KEYS)
         for answer in _answers(case):
@@ -154,7 +155,8 @@ def run(case: dict[str, Any], client: Client, backend: Backend) -> None:
 
 
 def check_answer(answer: Answer, expected: dict[str, Any]) -> None:
-    assert answer.status == expected.get("status", answer.status), f"{answer.start}\n{answer.body!r}"
+    wanted = expected.get("status", answer.status)
+    assert answer.status in (wanted if isinstance(wanted, list) else [wanted]), f"{answer.start}\n{answer.body!r}"
     if "reason" in expected:
         assert answer.start.split(" ", 2)[2] == expected["reason"]
     if "fault" in expected:

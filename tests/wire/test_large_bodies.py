@@ -1,0 +1,118 @@
+"""Case 40: bodies stream both ways in constant memory, and a side that does not read is not sent more than it can hold."""
+
+from __future__ import annotations
+
+import threading
+
+from harness.client import compose
+from harness.descriptions import describe
+from harness.waiting import holds_for, wait_until
+
+API = describe({"/a": ["get", "post"]})
+PIECE = b"x" * 262_144
+PIECES = 96  # 24 MiB each way
+PARALLEL = 8
+GROWTH_KB = 24 * 1024  # far below what is moved, whatever the sockets' buffers hold
+
+
+def _give(talk):
+    talk.read_body()
+    talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(PIECE) * PIECES))
+    for _ in range(PIECES):
+        talk.send(PIECE)
+
+
+def test_case_40_memory_stays_flat_while_bodies_stream(gateway, backend):
+    backend.script = _give
+    running = gateway(API)
+    with running.connect() as client:
+        assert client.get("/a").size == len(PIECE) * PIECES
+    before = running.memory_kb()
+    answers = []
+    highest = [before]
+
+    def move():
+        with running.connect(timeout=30) as client:
+            client.send(compose("POST", "/a", [("Content-Length", str(len(PIECE) * PIECES))]))
+            for _ in range(PIECES):
+                client.send(PIECE)
+            answers.append(client.answer())
+
+    movers = [threading.Thread(target=move) for _ in range(PARALLEL)]
+    for mover in movers:
+        mover.start()
+    wait_until(lambda: highest.append(running.memory_kb()) or not any(m.is_alive() for m in movers), seconds=60)
+    assert [answer.size for answer in answers] == [len(PIECE) * PIECES] * PARALLEL
+    assert all(request.size == len(PIECE) * PIECES for request in backend.requests[1:])
+    assert max(highest) - before < GROWTH_KB
+
+
+def test_case_40_a_client_that_does_not_read_holds_the_backend_back(gateway, backend):
+    sent = []
+
+    def give(talk):
+        talk.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            talk.send(b"40000\r\n" + PIECE + b"\r\n")
+            sent.append(1)
+
+    backend.script = give
+    running = gateway(API)
+    with running.connect() as client:
+        client.send(compose("GET", "/a"))
+        client.reader.head()
+        _wait_until_still(sent)
+        assert len(sent) * len(PIECE) < 32 * 1024 * 1024
+
+
+def test_case_40_a_backend_that_does_not_read_holds_the_client_back(gateway, backend):
+    backend.script = lambda talk: talk.wait(seconds=20)
+    running = gateway(API)
+    before = running.memory_kb()
+    sent = 0
+    with running.connect(timeout=0.5) as client:
+        client.send(compose("POST", "/a", [("Content-Length", str(10**9))]))
+        try:
+            while sent < 64 * 1024 * 1024:
+                client.send(PIECE)
+                sent += len(PIECE)
+        except TimeoutError:
+            pass
+        assert sent < 64 * 1024 * 1024
+        assert running.memory_kb() - before < GROWTH_KB
+
+
+def test_events_are_passed_on_singly(gateway, backend):
+    """Case 44: an event of a stream reaches the client while the stream goes on."""
+    following = threading.Event()
+
+    def events(talk):
+        talk.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        talk.send(b"9\r\ndata: 1\n\n\r\n")
+        talk.wait(following)
+        talk.send(b"9\r\ndata: 2\n\n\r\n0\r\n\r\n")
+
+    backend.script = events
+    with gateway(API).connect() as client:
+        client.send(compose("GET", "/a"))
+        client.reader.head()
+        while b"data: 1" not in client.reader.buffer:
+            client.reader.fill()
+        assert b"data: 2" not in client.reader.buffer
+        following.set()
+        while b"0\r\n\r\n" not in client.reader.buffer:
+            client.reader.fill()
+
+
+def _wait_until_still(sent):
+    """Until nothing was sent for a while."""
+
+    def still():
+        count = len(sent)
+        try:
+            holds_for(lambda: len(sent) == count, seconds=0.5)
+        except AssertionError:
+            return False
+        return True
+
+    wait_until(still, "the backend is held back", seconds=10)
