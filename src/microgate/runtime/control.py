@@ -56,12 +56,16 @@ class KeySet(Message, frozen=True, tag=True, array_like=True):
     expires_s: float = 0.0
 
 
+class Greeting(Message, frozen=True, tag=True, array_like=True):
+    """The steward has begun, or begun anew: workers that serve say `Hello` to it."""
+
+
 class Drain(Message, frozen=True, tag=True, array_like=True):
     """The supervisor began to stop: readiness fails from now on."""
 
 
 ToSteward = Hello | LogLines | KeyWanted | Drain
-ToWorker = KeySet | Drain
+ToWorker = KeySet | Greeting | Drain
 
 
 def encode(message: Message) -> bytes:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 import httptools
 
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
     # asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses
         self._transport = transport
         if len(self._admin.connections) >= MAX_CONNECTIONS:
             transport.abort()
@@ -125,7 +125,9 @@ class Connection(asyncio.Protocol):
         method = self._parser.get_method()
         path = self._url.partition(b"?")[0].decode("latin-1")
         maker = self._admin.pages.get(path)
-        if maker is None:
+        if self._parser.get_http_version() not in {"1.1", "1.0"}:
+            self._send(problem(505, "only HTTP/1.1 and HTTP/1.0"))
+        elif maker is None:
             known = ", ".join(sorted(self._admin.pages))
             self._send(problem(404, f"there is no such page; there are {known}"))
         elif method not in {b"GET", b"HEAD"}:

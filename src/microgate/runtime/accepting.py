@@ -1,0 +1,157 @@
+"""How a worker takes connections from its listeners, and stops: for a while at the limit of connections, or for good.
+
+The queue of a listener stays in the kernel, because the supervisor holds the socket: who stops accepting here leaves it to
+the next. Parsing begins in protocols/.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Callable
+
+log = logging.getLogger("microgate.accepting")
+
+SHUTDOWN_SECONDS = 5.0  # a TLS peer's time to answer our close
+LOOK_SECONDS = 0.05  # how often a worker that is full looks whether it has room again
+LAST_CONNECTIONS = 1_024  # taken from the queue of a listener that is about to close
+
+
+class Door(Protocol):
+    """What the worker's gateway offers for this."""
+
+    @property
+    def connections(self) -> int: ...
+    def connection(self, scheme: str) -> asyncio.Protocol: ...
+
+
+class Entrance:
+    """One listening socket of this worker."""
+
+    def __init__(self, sock: socket.socket, scheme: str, factory: Callable[[], asyncio.Protocol]) -> None:
+        self._socket = sock
+        self._factory = factory
+        self.scheme = scheme
+        self._options: dict[str, Any] = {}
+        self._server: asyncio.AbstractServer | None = None
+
+    def secure(self, context: ssl.SSLContext, handshake_seconds: float) -> None:
+        self._options = {
+            "ssl": context,
+            "ssl_handshake_timeout": handshake_seconds,
+            "ssl_shutdown_timeout": SHUTDOWN_SECONDS,
+        }
+
+    async def open(self) -> None:
+        if self._server is not None:
+            return
+        loop = asyncio.get_running_loop()
+        # The server closes the socket it is given; ours is needed for the next time.
+        sock = self._socket.dup()
+        options = dict(self._options)
+        if sock.family.name == "AF_UNIX":
+            if "cleanup_socket" in inspect.signature(loop.create_unix_server).parameters:
+                options["cleanup_socket"] = False  # the path belongs to the supervisor
+            self._server = await loop.create_unix_server(self._factory, sock=sock, **options)
+        else:
+            self._server = await loop.create_server(self._factory, sock=sock, **options)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def take_last(self) -> None:
+        """Take what the kernel has accepted for us already, which would be reset with the socket, and close the socket."""
+        loop = asyncio.get_running_loop()
+        taken: list[socket.socket] = []
+        with self._socket as sock, suppress(OSError):
+            sock.setblocking(False)
+            while len(taken) < LAST_CONNECTIONS:
+                taken.append(sock.accept()[0])
+        options = dict(self._options)
+        for connection in taken:
+            connection.setblocking(False)
+            task = loop.connect_accepted_socket(self._factory, connection, **options)
+            with suppress(OSError):
+                await task
+
+
+class Acceptor:
+    """All entrances of a worker, and the bound on its connections."""
+
+    def __init__(self, door: Door, max_connections: int) -> None:
+        self._door = door
+        self._max = max_connections
+        self._entrances: list[Entrance] = []
+        self._fresh = 0  # connections of this turn of the loop that the door does not count yet
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self.refused = 0
+
+    def add(self, sock: socket.socket, scheme: str) -> Entrance:
+        entrance = Entrance(sock, scheme, lambda: self._connection(scheme))
+        self._entrances.append(entrance)
+        return entrance
+
+    async def open(self) -> None:
+        for entrance in self._entrances:
+            await entrance.open()
+
+    def _connection(self, scheme: str) -> asyncio.Protocol:
+        loop = asyncio.get_running_loop()
+        count = self._door.connections + self._fresh
+        if count + 1 >= self._max and self._timer is None and not self._closed:
+            log.warning("this worker has %d connections, its limit; new ones wait", self._max)
+            self._timer = loop.call_later(LOOK_SECONDS, self._look)
+            # A server must not be closed from its own callback.
+            loop.call_soon(self._close_entrances)
+        if count >= self._max:
+            # The loop takes all that is queued in one go; what is too much of that is turned away.
+            self.refused += 1
+            return _Refused()
+        if not self._fresh:
+            loop.call_soon(self._forget_fresh)
+        self._fresh += 1
+        return self._door.connection(scheme)
+
+    def _forget_fresh(self) -> None:
+        self._fresh = 0
+
+    def _close_entrances(self) -> None:
+        for entrance in self._entrances:
+            entrance.close()
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            return
+        if self._door.connections >= self._max:
+            self._timer = loop.call_later(LOOK_SECONDS, self._look)
+            return
+        self._timer = None
+        self._reopening = loop.create_task(self.open())
+
+    async def close(self, sockets_stay: bool) -> None:
+        """Accept no more. Unless the sockets stay with somebody else, what the kernel holds for us is taken first."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._close_entrances()
+        if not sockets_stay:
+            for entrance in self._entrances:
+                await entrance.take_last()
+
+
+class _Refused(asyncio.Protocol):
+    """A connection over the limit."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).abort()  # uvloop's are not subclasses

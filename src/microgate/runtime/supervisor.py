@@ -1,0 +1,213 @@
+"""The process that a user starts: it opens what is shared, forks the crew, waits, and ends it in order.
+
+It has no event loop, no thread, no network and runs no code of users, so that a fork is always safe and nothing that serves
+can take it down. The command line calls `serve`.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import select
+import signal
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from microgate.errors import MicrogateError, StartError
+from microgate.runtime import capacity, lifeline
+from microgate.runtime.crew import Crew, Premises
+from microgate.runtime.generation import Generation
+from microgate.runtime.listeners import open_listeners
+from microgate.runtime.observability import jobs as observability
+from microgate.runtime.ready_file import write_ready_file
+from microgate.runtime.signals import Signals
+from microgate.runtime.tls import ServerTls
+from microgate.runtime.watched_files import WatchedFiles
+
+if TYPE_CHECKING:
+    from microgate.plan.model import Plan
+    from microgate.runtime.lifeline import Lifeline
+    from microgate.runtime.worker import Assemble
+    from microgate.settings.model import Settings
+
+__all__ = ["Generation", "serve"]
+
+log = logging.getLogger("microgate.supervisor")
+
+TICK_SECONDS = 0.02  # while something is due
+WATCH_SECONDS = 0.25  # between two looks at a project that is being developed
+UNREADY_SECONDS = 0.25  # for the steward to let readiness fail before the workers stop accepting
+
+
+def serve(generation: Generation, assemble: Assemble | None = None) -> int:
+    """Serve until told to stop; the exit code. Raises StartError, SettingsError or KeyMaterialError before it serves."""
+    observability.prove(generation.settings)
+    return Supervisor(generation, assemble or _default_assemble()).run()
+
+
+def _default_assemble() -> Assemble:
+    from microgate.runtime.assembly import assemble
+
+    return assemble
+
+
+class Supervisor:
+    """Listeners, signals and crews: the last one of `_crews` serves or is about to, those before it finish."""
+
+    def __init__(self, generation: Generation, assemble: Assemble) -> None:
+        settings = generation.settings
+        self._generation = generation
+        descriptors = capacity.raise_descriptor_limit()
+        slots = settings.runtime.workers or capacity.usable_cpus()
+        tls = ServerTls(settings.listener) if settings.listener.https_port >= 0 else None
+        self._listeners = open_listeners(settings, slots)
+        self._signals = Signals()
+        self._premises = Premises(
+            listeners=self._listeners,
+            tls=tls,
+            slots=slots,
+            max_connections=capacity.connection_limit(settings.listener.max_connections, descriptors),
+            signals=self._signals,
+            assemble=assemble,
+        )
+        self._crews: list[Crew] = []
+        self._coming: Crew | None = None  # a successor that does not serve yet
+        self._watch = WatchedFiles(generation.watch) if generation.reload is not None else None
+        self._look_at = 0.0
+        self._stopping = False
+        self._unready_by = float("inf")
+        self._announced = False
+
+    def run(self) -> int:
+        try:
+            self._begin_crew(self._generation.plan, self._generation.settings)
+            while self._crews:
+                self._wait()
+        finally:
+            for crew in self._crews:
+                crew.abandon()
+            self._listeners.close()
+            self._signals.restore()
+        return 0
+
+    # Waiting.
+
+    def _wait(self) -> None:
+        poll = select.poll()
+        poll.register(self._signals.fileno(), select.POLLIN)
+        seats: dict[int, tuple[Crew, int]] = {}
+        for crew in self._crews:
+            for seat, child in crew.children.items():
+                poll.register(child.line.fileno(), select.POLLIN)
+                seats[child.line.fileno()] = (crew, seat)
+        for descriptor, _ in poll.poll(self._patience_ms()):
+            if descriptor in seats:
+                self._hear(*seats[descriptor])
+        for number in self._signals.take():
+            self._on_signal(number)
+        self._on_time(monotonic())
+
+    def _patience_ms(self) -> int | None:
+        if self._stopping or any(crew.waits for crew in self._crews):
+            return int(TICK_SECONDS * 1000)
+        return int(WATCH_SECONDS * 1000) if self._watch is not None else None
+
+    def _hear(self, crew: Crew, seat: int) -> None:
+        try:
+            crew.hear(seat)
+        except StartError as error:
+            if crew is not self._coming or len(self._crews) == 1:
+                raise
+            log.error("the new version cannot start, the running one stays: %s", error)  # noqa: TRY400 - no traceback
+            crew.abandon()
+            self._crews.remove(crew)
+            self._coming = None
+            return
+        if crew is self._coming and crew.established:
+            self._take_over(crew)
+
+    def _on_time(self, now: float) -> None:
+        if self._stopping:
+            self._go_on_stopping(now)
+        for crew in list(self._crews):
+            crew.on_time(now, self._lines())
+            if crew.ending and not crew.children:
+                self._crews.remove(crew)
+        if self._watch is not None and not self._stopping and now >= self._look_at:
+            self._look_at = now + WATCH_SECONDS
+            if self._coming is None and self._watch.changed():
+                self._reload()
+
+    def _lines(self) -> list[Lifeline]:
+        return [line for crew in self._crews for line in crew.lines]
+
+    # Beginning and swapping.
+
+    def _begin_crew(self, plan: Plan, settings: Settings) -> None:
+        crew = Crew(plan, settings, self._premises)
+        strangers = self._lines()
+        self._crews.append(crew)
+        self._coming = crew
+        gc.collect()
+        gc.freeze()  # what is shared with the children stays so: the collector would write to all of it
+        crew.begin(strangers)
+
+    def _take_over(self, crew: Crew) -> None:
+        """The new crew serves: those before it finish, and leave it the listeners."""
+        self._coming = None
+        for old in self._crews:
+            if old is not crew and not old.ending:
+                old.tell_steward(lifeline.RETIRE)
+                old.end(lifeline.RETIRE)
+        if self._announced:
+            log.info("the new version serves")
+            return
+        self._announced = True
+        names = ", ".join(listener.name for listener in self._listeners.traffic)
+        log.info("serving on %s with %d workers", names, self._premises.slots)
+        if self._generation.ready_file is not None:
+            write_ready_file(self._generation.ready_file, self._listeners)
+
+    def _reload(self) -> None:
+        assert self._generation.reload is not None
+        try:
+            following = self._generation.reload()
+        except MicrogateError as error:
+            log.error("the project was not reloaded: %s", error)  # noqa: TRY400 - the error is the user's
+            return
+        if following is not None:
+            self._begin_crew(*following)
+
+    # Stopping.
+
+    def _on_signal(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            for crew in self._crews:
+                crew.tell_workers(lifeline.REFRESH)
+                crew.signal_steward(number)
+        elif not self._stopping:
+            self._begin_to_stop()
+        else:
+            log.warning("told to stop again: what is in flight is cut off")
+            for crew in self._crews:
+                crew.end_now()
+
+    def _begin_to_stop(self) -> None:
+        self._stopping = True
+        if self._coming is not None:
+            self._coming.abandon()
+            self._crews.remove(self._coming)
+            self._coming = None
+        log.info("stopping: requests in flight may finish")
+        self._unready_by = monotonic() + UNREADY_SECONDS
+        for crew in self._crews:
+            crew.tell_steward(lifeline.DRAIN)
+
+    def _go_on_stopping(self, now: float) -> None:
+        """Once readiness fails, or the steward does not answer, the workers stop accepting and finish."""
+        serving = [crew for crew in self._crews if not crew.ending]
+        if now < self._unready_by and not all(crew.unready for crew in serving):
+            return
+        self._listeners.close_traffic()
+        for crew in serving:
+            crew.end(lifeline.DRAIN)

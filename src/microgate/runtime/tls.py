@@ -1,0 +1,239 @@
+"""TLS towards clients: contexts as Mozilla's "intermediate" guide has them, several certificates by server name, rotation.
+
+The supervisor makes the contexts before the fork, so that a session resumes on any worker; each worker follows the files by
+itself. Key material reaches OpenSSL through memory files and is never written to disk by us.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microgate.errors import KeyMaterialError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from microgate.settings.model import Listener
+
+    Stamp = tuple[tuple[int, int, int], ...]
+
+log = logging.getLogger("microgate.tls")
+
+# Mozilla server-side TLS guidelines 5.7, "intermediate"; TLS 1.3 has its own suites.
+CIPHERS = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256:"
+    "ECDHE-RSA-AES128-GCM-SHA256:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES256-GCM-SHA384:"
+    "ECDHE-ECDSA-CHACHA20-POLY1305:"
+    "ECDHE-RSA-CHACHA20-POLY1305"
+)
+PROTOCOLS = ("http/1.1",)
+SHIPPED_KEY_STORE = "runtime/bre/security/ballerinaKeystore.p12"
+
+
+def new_context() -> ssl.SSLContext:
+    """A context without a certificate yet."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    # The guide leaves the choice to the client: all suites are good, and a phone knows whether it has AES in hardware.
+    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_alpn_protocols(list(PROTOCOLS))
+    return context
+
+
+class Certificate:
+    """A certificate with its key, and the context that serves it. `read` gives both as PEM; `files` is what it reads."""
+
+    def __init__(self, label: str, files: tuple[Path, ...], read: Callable[[], bytes]) -> None:
+        self.label = label
+        self.context = new_context()
+        self.pem = b""
+        self._files = files
+        self._read = read
+        self._stamp = self._look()
+        self._seen = self._stamp
+        self._prove_and_load()
+
+    def refresh(self, *, settled: bool = False) -> bool:
+        """Load the files again if they have changed; True if the context serves a new certificate.
+
+        A change must hold still from one call to the next, because certificate and key are two writes; `settled` says
+        that it does. What does not prove good is reported once, and the last good certificate stays.
+        """
+        stamp = self._look()
+        changing = stamp != self._seen and not settled
+        self._seen = stamp
+        if stamp == self._stamp or changing:
+            return False
+        self._stamp = stamp
+        try:
+            self._prove_and_load()
+        except KeyMaterialError as error:
+            log.error("%s; the last good certificate stays in use", error)  # noqa: TRY400 - the error is the user's
+            return False
+        log.info("a new certificate is in use: %s", self.label)
+        return True
+
+    def _look(self) -> Stamp:
+        found = []
+        for file in self._files:
+            try:
+                status = file.stat()
+            except OSError:
+                found.append((0, 0, 0))
+            else:
+                found.append((status.st_mtime_ns, status.st_ino, status.st_size))
+        return tuple(found)
+
+    def _prove_and_load(self) -> None:
+        """A load that fails would leave the live context broken, so the bytes go through another one first."""
+        pem = self._read()
+        with _as_file(pem) as path:
+            for context in (new_context(), self.context):
+                _load(context, path, self.label)
+        self.pem = pem
+
+
+def _load(context: ssl.SSLContext, path: str, label: str) -> None:
+    def refuse() -> str:
+        raise KeyMaterialError(
+            f"the private key of {label} is encrypted", "decrypt it: openssl pkey -in KEY -out PLAIN_KEY"
+        )
+
+    try:
+        context.load_cert_chain(path, password=refuse)
+    except ssl.SSLError as error:
+        raise KeyMaterialError(f"cannot use {label}: {_REASONS.get(error.reason, error.reason.lower())}") from error
+
+
+_REASONS = {
+    "KEY_VALUES_MISMATCH": "the private key does not belong to the certificate",
+    "NO_START_LINE": "it is no PEM file, or lacks the certificate or the key",
+}
+
+
+@contextmanager
+def _as_file(pem: bytes) -> Iterator[str]:
+    """A path under which the bytes can be read for the time being: memory, or a private file where there is no such thing."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("microgate-key", os.MFD_CLOEXEC)
+        try:
+            os.write(descriptor, pem)
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+        return
+    with tempfile.TemporaryDirectory(prefix="microgate-") as folder:
+        file = Path(folder, "key.pem")
+        file.touch(mode=0o600)
+        file.write_bytes(pem)
+        yield str(file)
+
+
+class ServerTls:
+    """The certificates of the TLS listener. `context` is for the listener; it hands over to another one by server name."""
+
+    def __init__(self, listener: Listener) -> None:
+        """Raise KeyMaterialError where a key, certificate or store cannot be used."""
+        default = _default_certificate(listener)
+        more = [
+            _from_files(entry.certificate_file, entry.private_key_file, "listenerConfig.certificates")
+            for entry in listener.certificates
+        ]
+        self._certificates = [default, *more]
+        self._by_name: dict[str, ssl.SSLContext] = {}
+        self.context = default.context
+        if more:
+            self._name()
+            self.context.sni_callback = self._choose
+
+    def refresh(self, *, settled: bool = False) -> None:
+        """Follow changed files; see `Certificate.refresh`."""
+        changed = [certificate.refresh(settled=settled) for certificate in self._certificates]
+        if any(changed) and len(self._certificates) > 1:
+            self._name()
+
+    def _name(self) -> None:
+        """Map names to contexts; where two certificates have a name, the first one counts."""
+        by_name: dict[str, ssl.SSLContext] = {}
+        for certificate in self._certificates:
+            for name in server_names(certificate.pem):
+                by_name.setdefault(name, certificate.context)
+        self._by_name = by_name
+
+    def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
+        """An exact name before a wildcard of one label (RFC 6125); who asks for an unknown name gets the default."""
+        wanted = (name or "").lower().rstrip(".")
+        context = self._by_name.get(wanted) or self._by_name.get("*." + wanted.partition(".")[2])
+        if context is not None:
+            connection.context = context
+
+
+def server_names(pem: bytes) -> list[str]:
+    """The DNS names of a PEM chain's first certificate: its subject alternative names, else its common name."""
+    from cryptography import x509
+
+    begin = pem.index(b"-----BEGIN CERTIFICATE-----")
+    certificate = x509.load_pem_x509_certificate(pem[begin:])
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        return [str(attribute.value).lower() for attribute in common]
+    return [name.lower() for name in names.value.get_values_for_type(x509.DNSName)]
+
+
+def _default_certificate(listener: Listener) -> Certificate:
+    if listener.certificate_file:
+        return _from_files(listener.certificate_file, listener.private_key_file, "listenerConfig.certificateFile")
+    path = listener.key_store_path
+    if path.replace("\\", "/").endswith(SHIPPED_KEY_STORE) and not Path(path).exists():
+        return _self_signed(listener.host)
+    return _from_key_store(path, listener.key_store_password)
+
+
+def _from_files(certificate: str, key: str, setting: str) -> Certificate:
+    files = (Path(certificate), Path(key))
+
+    def read() -> bytes:
+        return b"\n".join(_read_file(file, setting) for file in files)
+
+    return Certificate(f"the certificate `{certificate}` with the key `{key}`", files, read)
+
+
+def _read_file(file: Path, setting: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise KeyMaterialError(f"cannot read `{file}`: {reason}", f"check `{setting}`") from error
+
+
+def _from_key_store(path: str, password: str) -> Certificate:
+    def read() -> bytes:
+        from microgate.runtime.security.keystore import load_key_store
+
+        store = load_key_store(Path(path), password)
+        return store.certificate_chain + b"\n" + store.private_key
+
+    return Certificate(f"the key store `{path}`", (Path(path),), read)
+
+
+def _self_signed(host: str) -> Certificate:
+    from microgate.runtime.security.keystore import self_signed_certificate
+
+    certificate, key = self_signed_certificate(host)
+    log.warning(
+        "HTTPS uses a self-signed development certificate: there is no key store at the path that WSO2 ships; "
+        "set `listenerConfig.certificateFile` and `privateKeyFile`, or `keyStorePath`"
+    )
+    return Certificate("the development certificate", (), lambda: certificate + b"\n" + key)

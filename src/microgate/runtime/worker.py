@@ -1,0 +1,202 @@
+"""The process that serves: one loop, one gateway, one slot of every listener, one generation all its life.
+
+Assembly makes the gateway, accepting.py its connections; here is how they begin and end. Started by the supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from microgate.errors import MicrogateError
+from microgate.runtime import lifeline
+from microgate.runtime.accepting import Acceptor
+from microgate.runtime.channel import WorkerChannel
+from microgate.runtime.control import Greeting, Hello
+from microgate.runtime.event_loop import run
+from microgate.runtime.lifeline import Orders
+
+if TYPE_CHECKING:
+    import mmap
+    import socket
+    from collections.abc import Callable
+
+    from microgate.plan.model import Plan
+    from microgate.runtime.control import Channel
+    from microgate.runtime.lifeline import Lifeline
+    from microgate.runtime.listeners import Listeners
+    from microgate.runtime.tls import ServerTls
+    from microgate.settings.model import Settings
+
+log = logging.getLogger("microgate.worker")
+
+LOOK_SECONDS = 0.01  # how often a draining worker looks whether it is done
+REFRESH_SECONDS = 2.0  # how often certificate files are looked at
+CLOSING_SECONDS = 0.25  # what the gateway may take to hand over its last log lines
+
+
+@dataclass(slots=True)
+class Services:
+    """What a worker has for its gateway."""
+
+    slot: int
+    workers: int
+    loop: asyncio.AbstractEventLoop
+    channel: Channel
+    metrics: mmap.mmap
+    max_connections: int
+
+
+class Gateway(Protocol):
+    """What a worker needs of assembly.Gateway."""
+
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def connections(self) -> int: ...
+    def connection(self, scheme: str) -> asyncio.Protocol: ...
+    def begin_drain(self) -> None: ...
+    def close(self) -> Any: ...
+
+
+if TYPE_CHECKING:
+    Assemble = Callable[[Plan, Settings, Services], Gateway]
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What a worker works with, made by the supervisor before the fork."""
+
+    slot: int
+    workers: int
+    plan: Plan
+    settings: Settings
+    listeners: Listeners
+    tls: ServerTls | None
+    metrics: mmap.mmap
+    max_connections: int
+    assemble: Assemble
+
+
+class Worker:
+    """One gateway and its acceptor in the running loop."""
+
+    def __init__(self, post: Post, channel: Channel) -> None:
+        self._post = post
+        self._channel = channel
+        self._loop = asyncio.get_running_loop()
+        services = Services(
+            slot=post.slot,
+            workers=post.workers,
+            loop=self._loop,
+            channel=channel,
+            metrics=post.metrics,
+            max_connections=post.max_connections,
+        )
+        self._gateway = post.assemble(post.plan, post.settings, services)
+        self._acceptor = Acceptor(self._gateway, post.max_connections)
+        self._timer: asyncio.TimerHandle | None = None
+        self._serving = False
+        channel.subscribe(Greeting, self._on_greeting)
+
+    async def start(self) -> None:
+        post = self._post
+        handshake_seconds = post.settings.listener.header_timeout_in_millis / 1000
+        for listener in post.listeners.traffic:
+            for sock in listener.slots[post.slot]:
+                entrance = self._acceptor.add(sock, listener.scheme)
+                if listener.scheme == "https":
+                    assert post.tls is not None
+                    entrance.secure(post.tls.context, handshake_seconds)
+        if post.tls is not None:
+            # The context is as the supervisor made it, which may be long ago.
+            self.refresh()
+        # What lives by now lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        await self._acceptor.open()
+        self._serving = True
+        self._say_hello()
+
+    def _on_greeting(self, message: Greeting) -> None:
+        if self._serving:
+            self._say_hello()
+
+    def _say_hello(self) -> None:
+        self._channel.send(Hello(self._post.slot, os.getpid()))
+
+    def refresh(self) -> None:
+        """Look at the certificate files now."""
+        if self._post.tls is not None:
+            self._post.tls.refresh(settled=True)
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(REFRESH_SECONDS, self._follow)
+
+    def _follow(self) -> None:
+        assert self._post.tls is not None
+        self._post.tls.refresh()
+        self._arm()
+
+    async def drain(self, *, successor: bool) -> None:
+        """Stop accepting, let what is in flight finish within the grace period, then end what is left.
+
+        With a `successor` the listeners live on, and so does what waits in their queues.
+        """
+        deadline = self._loop.time() + self._post.settings.runtime.grace_period_in_millis / 1000
+        await self._acceptor.close(sockets_stay=successor)
+        gateway = self._gateway
+        gateway.begin_drain()
+        while (gateway.in_flight or gateway.connections) and self._loop.time() < deadline:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(LOOK_SECONDS)
+        if gateway.in_flight:
+            log.warning("the grace period is over, %d requests are cut off", gateway.in_flight)
+        await self.close()
+
+    async def close(self) -> None:
+        """End everything now; the last log lines are handed over."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._acceptor.close(sockets_stay=True)
+        closing = self._gateway.close()
+        if inspect.isawaitable(closing):
+            await asyncio.wait_for(closing, CLOSING_SECONDS)
+
+
+def serve(post: Post, end: socket.socket, line: Lifeline) -> None:
+    """The life of a worker's process: to an order, or to the death of the supervisor."""
+    run(_live(post, end, line))
+
+
+async def _live(post: Post, end: socket.socket, line: Lifeline) -> None:
+    loop = asyncio.get_running_loop()
+    orders = Orders(line)
+    try:
+        worker = Worker(post, WorkerChannel(loop, end))
+        await worker.start()
+    except MicrogateError as error:
+        line.tell_failure(str(error), error.hint)
+        return
+    line.tell(lifeline.SERVING)
+    while (order := await orders.get()) == lifeline.REFRESH:
+        worker.refresh()
+    if order not in {lifeline.DRAIN, lifeline.RETIRE}:
+        await worker.close()
+        return
+    finishing = loop.create_task(worker.drain(successor=order == lifeline.RETIRE))
+    ending = loop.create_task(_hear_the_end(orders))
+    await asyncio.wait({finishing, ending}, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _hear_the_end(orders: Orders) -> None:
+    """Wait for the order that cuts a drain short, or for the supervisor's death."""
+    while await orders.get() not in {b"", lifeline.STOP}:
+        pass
