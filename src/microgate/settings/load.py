@@ -1,0 +1,114 @@
+"""Loads the settings: command line over environment over file over defaults, all findings at once.
+
+The command line calls `load` before anything serves. Nothing here opens key stores or sockets.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from microgate.diagnostics import Diagnostic, Report, Severity
+from microgate.errors import Findings
+from microgate.settings import catalogue, hints, rules
+from microgate.settings.entries import BROKEN, Entry, add, with_present_names
+from microgate.settings.file import ConfigurationFile
+from microgate.settings.model import Settings
+from microgate.settings.outside import from_command_line, from_environment, split_upstream_key
+from microgate.settings.reader import HIDDEN, Reader, Value, show
+from microgate.settings.schema import KEYS
+
+
+class Sources(NamedTuple):
+    """Where settings come from. `names` are the upstreams of the plan; `strict` makes unknown keys errors."""
+
+    file: Path | None = None
+    environ: Mapping[str, str] = {}
+    overrides: tuple[tuple[str, str], ...] = ()
+    strict: bool = True
+    names: frozenset[str] = frozenset()
+
+
+class Configuration(NamedTuple):
+    """Settings, with where each came from and what the user should know."""
+
+    settings: Settings
+    values: tuple[Value, ...]
+    warnings: list[Diagnostic]
+
+
+def load(source: Sources) -> Configuration:
+    """Read all sources into one checked `Settings`; raises Findings with every finding if any is an error."""
+    report = Report()
+    file = None if source.file is None else ConfigurationFile(source.file, source.environ, report)
+    values = {} if file is None else with_present_names(file.entries(file.tree))
+    values |= with_present_names(from_environment(source.environ, source.names))
+    values |= with_present_names(from_command_line(source.overrides))
+
+    reader = Reader(values, file, report, lenient=not source.strict)
+    settings = reader.section(Settings)
+    settings = _with_old_access_log(settings, reader)
+    settings = msgspec.structs.replace(settings, raw=_upstream_keys(reader, source.names, report))
+    _report_unknown(reader.values, source, report)
+    if not any(finding.code == catalogue.UNREADABLE for finding in report.diagnostics):
+        finder = rules.Finder(report, reader.origins, reader.broken)
+        for rule in rules.RULES:
+            rule(settings, finder)
+    findings = sorted(report.diagnostics, key=lambda one: (one.line == 0, one.line, one.file))
+    if report.has_errors:
+        raise Findings(findings)
+    return Configuration(settings, tuple(reader.rows), findings)
+
+
+def _with_old_access_log(settings: Settings, reader: Reader) -> Settings:
+    """[b7a.http] asks for combined lines, as 3.x did, unless [accessLogConfig] says otherwise."""
+    old = settings.b7a.http
+    if not (old.access_console or old.access_path):
+        return settings
+    log = settings.access_log
+    if "accessLogConfig.format" not in reader.origins:
+        log = msgspec.structs.replace(log, format="combined")
+    if "accessLogConfig.path" not in reader.origins and old.access_path:
+        log = msgspec.structs.replace(log, path=old.access_path)
+    return msgspec.structs.replace(settings, access_log=log)
+
+
+def _upstream_keys(reader: Reader, names: frozenset[str], report: Report) -> dict[str, str]:
+    """Keys whose names come from the plan (WSO2 §8.6)."""
+    raw: dict[str, str] = {}
+    for key in sorted(reader.values):
+        parts = split_upstream_key(key)
+        if parts is None or parts[0] not in names:
+            continue
+        entry = reader.values.pop(key)
+        if isinstance(entry.value, str):
+            _take_upstream_key(key, parts[1], entry, report)
+            is_secret = entry.is_hidden or key.endswith("_basic_password")
+            reader.rows.append(Value(key, HIDDEN if is_secret else show(entry.value), str(entry.origin)))
+            raw[key] = entry.value
+        elif entry.value is not BROKEN:
+            add(report, catalogue.TYPE, f"`{key}` must be a string", entry.origin)
+    return raw
+
+
+def _take_upstream_key(key: str, ending: str, entry: Entry, report: Report) -> None:
+    if "_endpoint_" not in ending:
+        add(report, catalogue.WITHOUT_EFFECT, f"`{key}` has no effect yet", entry.origin)
+        return
+    scheme, separator, rest = entry.value.partition(":")
+    is_url = scheme in {"http", "https"} and rest.startswith("//") and rest[2:3] not in {"", "/"}
+    is_socket = scheme == "unix" and rest.startswith("/")
+    if not (separator and (is_url or is_socket) and entry.value.isprintable() and " " not in rest):
+        message = f"`{key}` is no http or https address"
+        add(report, catalogue.ADDRESS, message, entry.origin, hint="write `http://host:port/path`")
+
+
+def _report_unknown(left: dict[str, Entry], source: Sources, report: Report) -> None:
+    for name, entry in left.items():
+        if entry.value == {} and any(key.startswith(name + ".") for key in KEYS):
+            continue
+        hint = hints.nearest(name, entry.origin, source.names)
+        add(report, catalogue.UNKNOWN, f"unknown key `{entry.name or name}`", entry.origin, hint)
+        if not source.strict:
+            report.diagnostics[-1] = msgspec.structs.replace(report.diagnostics[-1], severity=Severity.WARNING)

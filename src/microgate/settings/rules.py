@@ -1,0 +1,172 @@
+"""What single values cannot show: settings that contradict each other, malformed addresses, weak choices.
+
+Each rule looks at one concern and reports all it finds. `load.py` runs them last.
+"""
+
+from collections.abc import Callable, Mapping, Set
+
+from microgate.diagnostics import Report
+from microgate.settings import catalogue
+from microgate.settings.entries import DEFAULT, Origin, add
+from microgate.settings.model import JwtIssuer, Settings
+
+MAX_UNIX_PATH_BYTES = 107  # sun_path of Linux without its final NUL
+
+
+class Finder:
+    """Reports findings at the place of a key, unless a key of the same table is broken: then they may not be true."""
+
+    def __init__(self, report: Report, origins: Mapping[str, Origin], broken: Set[str]) -> None:
+        self._report = report
+        self._origins = origins
+        self._broken = broken
+
+    def is_set(self, key: str) -> bool:
+        return key in self._origins
+
+    def found(self, code: str, key: str, message: str, hint: str = "") -> None:
+        """`key` is where to look; the table above it stands in where the key was not written."""
+        table = key.rpartition(".")[0] or key
+        if any(one.startswith((table + ".", table + "[")) for one in self._broken):
+            return
+        origin = self._origins.get(key) or self._origins.get(table) or DEFAULT
+        add(self._report, code, message, origin, hint)
+
+
+Rule = Callable[[Settings, Finder], None]
+
+
+def listeners(settings: Settings, finder: Finder) -> None:
+    """The gateway serves somewhere, and no two listeners want the same port."""
+    listener, admin = settings.listener, settings.admin
+    if listener.http_port < 0 and listener.https_port < 0 and not listener.unix_socket:
+        message = "`listenerConfig.httpPort` and `listenerConfig.httpsPort` are both off, so nothing is served"
+        finder.found(catalogue.CONTRADICTION, "listenerConfig.httpPort", message)
+    taken: dict[int, str] = {}
+    ports = (
+        ("listenerConfig.httpPort", listener.http_port),
+        ("listenerConfig.httpsPort", listener.https_port),
+        ("adminConfig.port", admin.port),
+    )
+    for key, port in ports:
+        if port > 0 and port in taken:
+            finder.found(catalogue.CONTRADICTION, key, f"`{key}` and `{taken[port]}` are the same port {port}")
+        taken[port] = key
+    path = listener.unix_socket
+    if len(path.encode()) > MAX_UNIX_PATH_BYTES:
+        message = f"`listenerConfig.unixSocket` is longer than {MAX_UNIX_PATH_BYTES} bytes"
+        finder.found(catalogue.RANGE, "listenerConfig.unixSocket", message)
+    for key, host in (("listenerConfig.host", listener.host), ("adminConfig.host", admin.host)):
+        if not host or " " in host or "/" in host:
+            finder.found(catalogue.ADDRESS, key, f"`{key}` is no host: `{host}`")
+
+
+def proxies(settings: Settings, finder: Finder) -> None:
+    """Networks are networks, and who expects PROXY lines says from whom."""
+    listener = settings.listener
+    key = "listenerConfig.trustedProxies"
+    if listener.proxy_protocol and not listener.trusted_proxies:
+        message = f"`listenerConfig.proxyProtocol` needs `{key}`: a PROXY line counts only from a trusted proxy"
+        finder.found(catalogue.CONTRADICTION, "listenerConfig.proxyProtocol", message, "list the proxies' networks")
+    if not listener.trusted_proxies:
+        return
+    import ipaddress
+
+    for network in listener.trusted_proxies:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            message = f"`{key}` has `{network}`, which is no network"
+            finder.found(catalogue.ADDRESS, key, message, _network_hint(network))
+
+
+def _network_hint(network: str) -> str:
+    import ipaddress
+
+    try:
+        return f"did you mean `{ipaddress.ip_network(network, strict=False)}`?"
+    except ValueError:
+        return "write an address or a network such as `10.0.0.0/8` or `fd00::/8`"
+
+
+def certificates(settings: Settings, finder: Finder) -> None:
+    """A certificate comes with its key."""
+    listener = settings.listener
+    if bool(listener.certificate_file) != bool(listener.private_key_file):
+        there, missing = "certificateFile", "privateKeyFile"
+        if not listener.certificate_file:
+            there, missing = missing, there
+        message = f"`listenerConfig.{there}` is set without `listenerConfig.{missing}`"
+        finder.found(catalogue.CONTRADICTION, f"listenerConfig.{there}", message, f"add `{missing}`")
+    if listener.certificate_file and finder.is_set("listenerConfig.keyStorePath"):
+        message = (
+            "`listenerConfig.certificateFile` and `listenerConfig.keyStorePath` both name the server's certificate"
+        )
+        finder.found(catalogue.CONTRADICTION, "listenerConfig.keyStorePath", message, "keep one of them")
+    versions = {version.strip() for version in settings.mutual_tls.protocol_versions.split(",")}
+    if versions == {"TLSv1.3"}:
+        key = "mutualSSLConfig.protocolVersions"
+        finder.found(catalogue.RESTRICTS, key, f"`{key}` allows TLS 1.3 alone, which is not supported yet")
+
+
+def issuers(settings: Settings, finder: Finder) -> None:
+    """Every issuer has a name and a key; without any issuer no token is good."""
+    for index, issuer in enumerate(settings.issuers):
+        table = f"jwtTokenConfig[{index}]"
+        if not finder.is_set(table):
+            table = "jwtTokenConfig"  # the old form, one table
+        _issuer(issuer, table, finder)
+    if not settings.issuers:
+        message = "no issuer of tokens is trusted, so every protected operation answers 401"
+        hint = "add [[jwtTokenConfig]] with `issuer` and one of `certificateFile`, `jwksURL`, `jwksFile`, `certificateAlias`"
+        finder.found(catalogue.NO_ISSUER, "jwtTokenConfig", message, hint)
+
+
+def _issuer(issuer: JwtIssuer, table: str, finder: Finder) -> None:
+    if not issuer.issuer:
+        if finder.is_set(f"{table}.issuer"):
+            finder.found(catalogue.CONTRADICTION, f"{table}.issuer", f"`{table}.issuer` is empty")
+        return
+    if not (issuer.certificate_alias or issuer.certificate_file or issuer.jwks_file or issuer.jwks_url):
+        message = f"the issuer `{issuer.issuer}` has no key, so its tokens cannot be verified"
+        hint = "set `certificateFile`, `jwksURL`, `jwksFile` or `certificateAlias`"
+        finder.found(catalogue.NO_KEY_MATERIAL, table, message, hint)
+    if issuer.jwks_url:
+        key = f"{table}.jwksURL"
+        scheme, _, rest = issuer.jwks_url.partition("://")
+        if scheme not in {"http", "https"} or not rest.partition("/")[0] or " " in rest:
+            finder.found(catalogue.ADDRESS, key, f"`{key}` is no http or https address: `{issuer.jwks_url}`")
+        elif scheme == "http" and not _is_loopback(rest):
+            finder.found(
+                catalogue.WEAK, key, f"`{key}` fetches keys in the clear, so who is on the way can forge tokens"
+            )
+
+
+def _is_loopback(rest: str) -> bool:
+    host = rest.partition("/")[0].rpartition("@")[2]
+    return host.startswith(("127.", "localhost", "[::1]"))
+
+
+def backends(settings: Settings, finder: Finder) -> None:
+    """Trusting every backend is allowed, but not in silence."""
+    if settings.backend.disable_ssl_verification:
+        key = "httpClients.disableSslVerification"
+        finder.found(catalogue.WEAK, key, f"`{key}` trusts every certificate of a backend", "use `httpClients.caFile`")
+    elif not settings.backend.verify_hostname:
+        key = "httpClients.verifyHostname"
+        finder.found(catalogue.WEAK, key, f"`{key}` is false, so any trusted certificate passes for any backend")
+
+
+def header_names(settings: Settings, finder: Finder) -> None:
+    """Names of header fields are tokens (RFC 9110 §5.6.2)."""
+    names = {
+        "authConfig.authorizationHeader": settings.auth.authorization_header,
+        "forwardingConfig.requestIdHeader": settings.forwarding.request_id_header or "-",
+        "jwtConfig.header": settings.backend_jwt_header.header,
+    }
+    for key, name in names.items():
+        if not name or not all(one.isascii() and (one.isalnum() or one in "!#$%&'*+-.^_`|~") for one in name):
+            finder.found(catalogue.RANGE, key, f"`{key}` is no name of a header: `{name}`")
+
+
+RULES: tuple[Rule, ...] = (listeners, proxies, certificates, issuers, backends, header_names)

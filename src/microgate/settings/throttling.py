@@ -1,0 +1,115 @@
+"""Settings of rate limits that are shared with a traffic manager; limits of one gateway need none."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from microgate.settings.section import Section, later, restricts
+
+
+class DataRetriever(Section, frozen=True):
+    """Key templates and blocking conditions."""
+
+    server_url: Annotated[str, later("where they are")] = "https://localhost:9443/internal/data/v1"
+    username: Annotated[str, later("user there")] = "admin"
+    password: Annotated[str, later("password there", secret=True)] = "admin"  # noqa: S105 - the default of 3.x
+
+
+class NodeLocal(Section, frozen=True):
+    """Counters of one gateway. Ours need neither threads nor a clean-up."""
+
+    process_thread_pool_core_size: Annotated[int, later("threads", low=0)] = 200
+    process_thread_pool_maximum_size: Annotated[int, later("threads", low=0)] = 1000
+    process_thread_pool_keep_alive_time: Annotated[int, later("seconds", low=0)] = 200
+    clean_up_frequency: Annotated[int, later("seconds", low=0)] = 3600
+
+
+class UrlGroup(Section, frozen=True):
+    """Traffic managers that get each event."""
+
+    receiver_url: Annotated[tuple[str, ...], later("receivers")] = msgspec.field(
+        name="receiverURL", default=("tcp://localhost:9611",)
+    )
+    auth_url: Annotated[tuple[str, ...], later("where to log in")] = msgspec.field(
+        name="authURL", default=("ssl://localhost:9711",)
+    )
+    type: Annotated[Literal["failover", "loadbalance"], later("how one is chosen")] = "failover"
+
+
+class PublisherPool(Section, frozen=True):
+    """Publishers, kept."""
+
+    max_idle: Annotated[int, later("publishers kept", low=0)] = 1000
+    init_idle_capacity: Annotated[int, later("publishers at start", low=0)] = 200
+
+
+class PublisherThreadPool(Section, frozen=True):
+    """Threads of publishers."""
+
+    core_pool_size: Annotated[int, later("threads", low=0)] = 200
+    max_pool_size: Annotated[int, later("threads", low=0)] = 1000
+    keep_alive_time: Annotated[int, later("seconds", low=0)] = 200
+
+
+class Agent(Section, frozen=True):
+    """The sender of events."""
+
+    ssl_enabled_protocols: Annotated[str, later("TLS versions")] = "TLSv1,TLSv1.1,TLSv1.2"
+    ciphers: Annotated[str, later("cipher suites")] = ""
+    queue_size: Annotated[int, later("events, a power of two", low=1)] = 32768
+    batch_size: Annotated[int, later("events", low=1)] = 200
+    core_pool_size: Annotated[int, later("threads", low=0)] = 1
+    socket_timeout_in_millis: Annotated[int, later("milliseconds", low=0)] = msgspec.field(
+        name="socketTimeoutMS", default=30000
+    )
+    max_pool_size: Annotated[int, later("threads", low=0)] = 1
+    keep_alive_time_in_pool: Annotated[int, later("seconds", low=0)] = 20
+    reconnection_interval: Annotated[int, later("seconds", low=0)] = 30
+    max_transport_pool_size: Annotated[int, later("connections", low=0)] = 250
+    max_idle_connections: Annotated[int, later("connections", low=0)] = 250
+    eviction_time_period: Annotated[int, later("milliseconds", low=0)] = 5500
+    min_idle_time_in_pool: Annotated[int, later("milliseconds", low=0)] = 5000
+    secure_max_idle_transport_pool_size: Annotated[int, later("connections", low=0)] = 250
+    secure_max_idle_connections: Annotated[int, later("connections", low=0)] = 250
+    secure_eviction_time_period: Annotated[int, later("milliseconds", low=0)] = 5500
+    secure_min_idle_time_in_pool: Annotated[int, later("milliseconds", low=0)] = 5000
+
+
+class Binary(Section, frozen=True):
+    """Events over the binary protocol."""
+
+    enabled: Annotated[bool, later("send them", switch=True)] = True
+    username: Annotated[str, later("user")] = "admin"
+    password: Annotated[str, later("password", secret=True)] = "admin"  # noqa: S105 - the default of 3.x
+    url_groups: Annotated[tuple[UrlGroup, ...], later("receivers; an array of tables")] = msgspec.field(
+        name="URLGroup", default=()
+    )
+    publisher_pool: PublisherPool = PublisherPool()
+    publisher_thread_pool: PublisherThreadPool = PublisherThreadPool()
+    agent: Agent = Agent()
+
+
+class Throttling(Section, frozen=True):
+    """Limits shared by several gateways through a traffic manager."""
+
+    enabled_global_tm_event_publishing: Annotated[bool, restricts("let a traffic manager decide", switch=True)] = (
+        msgspec.field(name="enabledGlobalTMEventPublishing", default=False)
+    )
+    enable_header_conditions: Annotated[bool, later("tell it the headers")] = False
+    enable_query_param_conditions: Annotated[bool, later("tell it the query")] = False
+    enable_jwt_claim_conditions: Annotated[bool, later("tell it the claims")] = False
+    jms_connection_initial_context_factory: Annotated[str, later("Java class of the broker")] = msgspec.field(
+        name="jmsConnectioninitialContextFactory", default="wso2mbInitialContextFactory"
+    )
+    jms_connection_provider_url: Annotated[str, later("the broker's address", secret=True)] = (
+        "amqp://admin:admin@carbon/carbon?brokerlist='tcp://localhost:5672'"
+    )
+    jms_connection_username: Annotated[str, later("user at the broker")] = ""
+    jms_connection_password: Annotated[str, later("password at the broker", secret=True)] = ""
+    throttle_endpoint_url: Annotated[str, later("where events go over HTTP")] = "https://localhost:9443/endpoints"
+    throttle_endpoint_base64_header: Annotated[str, later("user and password there", secret=True)] = msgspec.field(
+        name="throttleEndpointbase64Header", default="admin:admin"
+    )
+    data_retriever: DataRetriever = DataRetriever()
+    node_local: NodeLocal = NodeLocal()
+    binary: Binary = Binary()
