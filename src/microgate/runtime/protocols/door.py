@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httptools
-
 from microgate.runtime.protocols import fields
 from microgate.runtime.protocols.http1_heads import Proof
 from microgate.runtime.protocols.peers import TrustedProxies
@@ -57,7 +55,7 @@ class Door:
         if settings.forwarding.request_id_header:
             kinds[settings.forwarding.request_id_header.lower().encode()] = fields.REQUEST_ID
         self.kinds = fields.Lines(kinds)
-        self.proof = Proof(httptools.HttpRequestParser)
+        self.proof = Proof()
 
     @property
     def connections(self) -> int:

@@ -41,7 +41,7 @@ HOP_BY_HOP_NAMES = frozenset(
 
 # What a field is to the protocol. PLAIN fields pass as they came; STOPPED ones never do.
 PLAIN, HOST, AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT, USER_AGENT, CONNECTION = range(8)
-REQUEST_ID, TRACEPARENT, FORWARDED_FOR, FORWARDED_PROTO, STOPPED = range(8, 13)
+REQUEST_ID, TRACEPARENT, FORWARDED_FOR, FORWARDED_PROTO, STOPPED, INVALID = range(8, 14)
 
 REQUEST_KINDS = dict.fromkeys(HOP_BY_HOP_NAMES, STOPPED) | {
     b"host": HOST,
@@ -66,11 +66,15 @@ ANSWER_KINDS = dict.fromkeys(HOP_BY_HOP_NAMES, STOPPED) | {
 
 REMEMBERED_LINE_BYTES = 160
 
+# RFC 9110 §5.5 and §5.6.2: a token, a colon, and a value without controls.
+_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
+
 
 class Lines(dict[bytes, int]):
-    """The kind of a field line by all its bytes: most lines of a client come again, so most cost one lookup.
+    """The kind of a field line by all its bytes: most lines of a peer come again, so most cost one lookup.
 
-    Names that a client spells with "_" are read as with "-" where a field is stopped, since many backends do (R12).
+    A line that is no field line is INVALID, so a message whose lines all have a kind needs no other proof of them. Names
+    that a client spells with "_" are read as with "-" where a field is stopped, since many backends do (R12).
     """
 
     def __init__(self, kinds: dict[bytes, int]) -> None:
@@ -87,6 +91,8 @@ class Lines(dict[bytes, int]):
 
     def classify(self, line: bytes) -> int:
         """The kind without remembering the line: for long lines, which are credentials and cookies."""
+        if _LINE.fullmatch(line) is None:
+            return INVALID
         name = line[: line.find(b":")]
         kind = self._names.get(name)
         if kind is None:
@@ -118,6 +124,7 @@ class Connection:
 
 
 connections: Memo[Connection] = Memo(Connection)
+connection_lines: Memo[Connection] = Memo(lambda line: connections[value_of(line)])
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 

@@ -30,6 +30,7 @@ class AnswerInput:
         "_framing_bytes",
         "_head_bytes",
         "_informational",
+        "_kinds",
         "_max_header_bytes",
         "_pairs",
         "_parser",
@@ -43,10 +44,11 @@ class AnswerInput:
     def __init__(self) -> None:
         self._parser: httptools.HttpResponseParser | None = None
 
-    def begin(self, exchange: Exchange, max_header_bytes: int) -> None:
+    def begin(self, exchange: Exchange, max_header_bytes: int, kinds: fields.Lines) -> None:
         """Expect the answer of `exchange` from the next byte on."""
         self._exchange = exchange
         self._max_header_bytes = max_header_bytes
+        self._kinds = kinds
         self._pairs: list[tuple[bytes, bytes]] = []
         self._reason = b""
         self._fault: Fault | None = None
@@ -123,14 +125,15 @@ class AnswerInput:
         length: int | None = None
         chunked = False
         drops: frozenset[bytes] = frozenset()
-        passed: list[tuple[bytes, bytes]] = []
+        passed: Lines = []
         for name, value in self._pairs:
-            kind = fields.ANSWER_KINDS.get(name.lower(), fields.PLAIN)
+            line = b"%b: %b" % (name, value)
+            kind = self._kinds.classify(line)
             if kind == fields.PLAIN:
-                passed.append((name, value))
+                passed.append(line)
             elif kind == fields.CONTENT_LENGTH:
                 length = int(value)
-                passed.append((name, value))
+                passed.append(line)
             elif kind == fields.TRANSFER_ENCODING:
                 # Another coding would have to be undone here before the field is dropped (RFC 9112 §6.1).
                 chunked = True
@@ -143,7 +146,9 @@ class AnswerInput:
         bodiless = status in (204, 304) or self._exchange.method == "HEAD"
         self.until_close = length is None and not chunked and not bodiless
         self.reusable = keep and not self.until_close
-        return length, [b"%b: %b" % pair for pair in passed if not drops or pair[0].lower() not in drops]
+        if drops:
+            passed = [line for line in passed if line[: line.find(b":")].lower() not in drops]
+        return length, passed
 
     def _on_informational(self, status: int) -> None:
         self._informational += 1

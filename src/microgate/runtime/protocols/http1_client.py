@@ -1,24 +1,22 @@
 """HTTP/1.1 towards backends: one connection, one exchange at a time.
 
-An answer that comes in one piece is taken apart here and its grammar proved by a shared parser; all others go through
-`http1_answers.py`. It offers `exchange.Upstream` and reports to its owner, the pool, when it can be used again.
+An answer that comes in one piece, with a length and nothing unusual, is taken apart here; all others go through the
+parser of `http1_answers.py`. It offers `exchange.Upstream` and reports to its owner, the pool, when it can be used again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
-
-import httptools
 
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
 from microgate.runtime.protocols import fields, peers
 from microgate.runtime.protocols.deadlines import NEVER
-from microgate.runtime.protocols.fields import Memo, connections, value_of
+from microgate.runtime.protocols.fields import Memo, connection_lines
 from microgate.runtime.protocols.http1_answers import AnswerInput
-from microgate.runtime.protocols.http1_heads import Proof
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,14 +31,14 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 # Builds the bytes of a request's head; linked per operation and endpoint, called again when a request is sent again.
 Head: TypeAlias = "Callable[[Exchange], bytes]"
 
-kinds = fields.Lines(fields.ANSWER_KINDS)
-proof = Proof(httptools.HttpResponseParser)
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.1 [0-9]{3} [\t\x20-\x7e\x80-\xff]*")
 
 
 def _plain_status(start: bytes) -> int:
     """The status of a line whose answer has a body by the usual rules; 0 for all that need a closer look."""
     text = start[9:12]
-    if start[:9] != b"HTTP/1.1 " or start[12:13] not in (b" ", b"") or not text.isdigit():
+    if _STATUS_LINE.fullmatch(start) is None:
         return 0
     status = int(text)
     return 0 if status < 200 or status in (204, 304) else status
@@ -52,9 +50,12 @@ _statuses: Memo[int] = Memo(_plain_status)
 class Bounds:
     """What one endpoint allows its connections: times in seconds, sizes in bytes."""
 
-    __slots__ = ("idle", "max_header_bytes", "response", "total")
+    __slots__ = ("idle", "kinds", "max_header_bytes", "response", "total")
 
-    def __init__(self, *, response: float, idle: float, total: float, max_header_bytes: int) -> None:
+    def __init__(
+        self, *, response: float, idle: float, total: float, max_header_bytes: int, kinds: fields.Lines
+    ) -> None:
+        self.kinds = kinds  # of the answers' fields
         self.response = response
         self.idle = idle
         self.total = total or NEVER
@@ -190,7 +191,7 @@ class ClientConnection(asyncio.Protocol):
                 return
             if self._input is None:
                 self._input = AnswerInput()
-            self._input.begin(exchange, self._bounds.max_header_bytes)
+            self._input.begin(exchange, self._bounds.max_header_bytes, self._bounds.kinds)
         given = self._input
         assert given is not None
         fault = given.feed(data)
@@ -211,25 +212,25 @@ class ClientConnection(asyncio.Protocol):
         lines = data[:end].split(b"\r\n")
         start = lines.pop(0)
         status = _statuses[start]
-        length = -1
+        kinds = self._bounds.kinds
+        length = b""
         passed = []
-        keep = True
         for line in lines:
             kind = kinds[line] if len(line) < fields.REMEMBERED_LINE_BYTES else kinds.classify(line)
             if not kind:
                 passed.append(line)
             elif kind == fields.CONTENT_LENGTH:
-                value = value_of(line)
-                length = int(value) if value.isdigit() else -1
+                if length:
+                    return False
+                length = line[16:]
                 passed.append(line)
             elif kind == fields.CONNECTION:
-                options = connections[value_of(line)]
-                keep = not options.close
-                if options.drops:
+                options = connection_lines[line]
+                if options.close or options.drops:
                     return False
-            elif kind == fields.TRANSFER_ENCODING:
+            elif kind != fields.STOPPED:
                 return False
-        if not status or len(data) - end - 4 != length or not keep or not proof.accepts(data):
+        if not status or not length.isdigit() or len(data) - end - 4 != int(length):
             return False
         exchange.on_answer(status, start, passed, data[end + 4 :])
         self._end(reusable=True)

@@ -15,11 +15,9 @@ from microgate.runtime import faults
 from microgate.runtime.exchange import Exchange
 from microgate.runtime.faults import Fault
 from microgate.runtime.protocols import fields
-from microgate.runtime.protocols.fields import REMEMBERED_LINE_BYTES, connections, methods, valid_hosts, value_of
+from microgate.runtime.protocols.fields import REMEMBERED_LINE_BYTES, connection_lines, methods, valid_hosts, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from microgate.runtime.exchange import Downstream, Lines
     from microgate.runtime.protocols.door import Door
 
@@ -30,13 +28,12 @@ _VERSIONS = {"1.1": 1, "1.0": 0}
 
 
 class Proof:
-    """Proves that bytes are exactly one message of llhttp's grammar. The callbacks are C functions, so it costs little.
+    """Proves that bytes are exactly one request of llhttp's grammar. The callbacks are C functions, so it costs little.
 
     A message begins once and is complete once, else the parser is in a state that must not meet another message.
     """
 
-    def __init__(self, parser: Callable[[object], httptools.HttpRequestParser | httptools.HttpResponseParser]) -> None:
-        self._make = parser
+    def __init__(self) -> None:
         self.renew()
 
     def renew(self) -> None:
@@ -45,7 +42,7 @@ class Proof:
         self.on_message_begin = begun.__next__
         self.on_message_complete = self._open.clear
         self._expected = 0
-        self._parser = self._make(self)
+        self._parser = httptools.HttpRequestParser(self)
 
     def accepts(self, message: bytes) -> bool:
         self._open.append(True)
@@ -134,7 +131,7 @@ def read_fields(exchange: Exchange, door: Door, lines: Lines) -> Fault | None:  
                 return Fault(faults.BAD_REQUEST, "http.repeated_field")
             exchange.authorization = line[14:].strip(b" \t")
         elif kind == fields.CONNECTION:
-            options = connections[value_of(line)]
+            options = connection_lines[line]
             keep_alive = not options.close and (keep_alive or options.keep_alive)
             if options.drops:
                 exchange.dropped_names = (exchange.dropped_names or frozenset()) | options.drops
@@ -145,6 +142,8 @@ def read_fields(exchange: Exchange, door: Door, lines: Lines) -> Fault | None:  
                 return Fault(faults.BAD_REQUEST, "http.content_length")
             exchange.length = int(value)
             passing.append(line)
+        elif kind == fields.INVALID:
+            return Fault(faults.BAD_REQUEST, "http.field_syntax")
         elif kind != fields.STOPPED:
             fault = _read_rare(exchange, kind, value_of(line))
             if fault is not None:

@@ -412,6 +412,11 @@ class ServerConnection(asyncio.Protocol):
             else:
                 self._transport.pause_reading()
 
+    @property
+    def is_busy(self) -> bool:
+        """An answer is owed."""
+        return self._current is not None or bool(self._waiting)
+
     def begin_drain(self) -> None:
         """The gateway stops: idle connections are closed, busy ones with their answer."""
         if self._current is None and self._at_boundary:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from microgate.errors import KeyMaterialError
+from microgate.runtime.protocols import fields
 from microgate.runtime.protocols.http1_client import Bounds
 from microgate.runtime.upstreams import forward
 from microgate.runtime.upstreams.connect import Connector
@@ -36,14 +37,21 @@ class _Member:
 
 
 class Backends:
-    """All backends of one worker. Pools are made when an operation first uses their upstream."""
+    """All backends of one worker. Pools are made when an operation first uses their upstream.
 
-    def __init__(self, plan: Plan, settings: Settings, loop: AbstractEventLoop, watch: Watch) -> None:
+    `own_names` are lower-case fields that only the gateway gives backends; an answer never carries them to a client.
+    """
+
+    def __init__(
+        self, plan: Plan, settings: Settings, loop: AbstractEventLoop, watch: Watch, own_names: frozenset[bytes]
+    ) -> None:
         self._plan = plan
         self._settings = settings
         self._loop = loop
         self._watch = watch
         self._writer = HeadWriter(settings)
+        stopped = own_names | {settings.forwarding.request_id_header.lower().encode()}
+        self._kinds = fields.Lines(fields.ANSWER_KINDS | dict.fromkeys(stopped, fields.STOPPED))
         self._resolver: Resolver | None = None
         self._tls: ssl.SSLContext | None = None
         self._members: dict[int, list[_Member]] = {}
@@ -78,6 +86,7 @@ class Backends:
             idle=(timeouts.idle_ms or backend.idle_timeout_in_millis) / 1000,
             total=(timeouts.total_ms or backend.total_timeout_in_millis) / 1000,
             max_header_bytes=MAX_ANSWER_HEAD_BYTES,
+            kinds=self._kinds,
         )
         limits = PoolLimits(
             max_active=_first(pool.max_active_connections, backend.max_active_connections),

@@ -1,0 +1,207 @@
+"""Plan and settings become a gateway: routes at start, an operation's stages on its first use.
+
+The only place where the policy rooms meet. `Gateway.accept` takes any exchange, with a socket behind it or not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, cast
+
+from microgate.plan.paths import parse_template
+from microgate.runtime import faults, pipeline
+from microgate.runtime.faults import Fault
+from microgate.runtime.observability import accounting, health, identify
+from microgate.runtime.pipeline import Labels, Operation
+from microgate.runtime.protocols.deadlines import Watch
+from microgate.runtime.protocols.door import Door
+from microgate.runtime.protocols.http1_server import ServerConnection
+from microgate.runtime.router import Route, Router
+from microgate.runtime.security import authenticate, authorise, transport
+from microgate.runtime.security.context import SecurityContext
+from microgate.runtime.upstreams.backends import Backends
+
+if TYPE_CHECKING:
+    from microgate.plan import model
+    from microgate.runtime.exchange import Exchange
+    from microgate.runtime.pipeline import AnswerStage, Forward, Stage
+    from microgate.settings.model import Settings
+
+FAST_WATCH_SECONDS = 0.05  # backends: a timeout is late by at most this
+SLOW_WATCH_SECONDS = 0.5  # clients
+
+# The parser's methods that an HTTP client uses; the health resource answers all of them.
+HEALTH_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+
+
+class Services(accounting.Services, Protocol):
+    """What a worker has for its gateway."""
+
+
+class _Target:
+    """A route's end: one operation, linked when it is first asked for."""
+
+    __slots__ = ("api", "index", "linked", "operation")
+
+    def __init__(self, api: model.Api, operation: model.Operation, index: int) -> None:
+        self.api = api
+        self.operation = operation
+        self.index = index  # its row in the metrics; 0 is what belongs to no operation
+        self.linked: Operation | None = None
+
+
+class Gateway:
+    """One generation in one worker."""
+
+    def __init__(self, plan: model.Plan, settings: Settings, services: Services) -> None:
+        self._settings = settings
+        self._clients = Watch(services.loop, SLOW_WATCH_SECONDS, checks=True)
+        self._exchanges = Watch(services.loop, FAST_WATCH_SECONDS, checks=True)
+        self._security = SecurityContext(settings, services.channel)
+        own_names = frozenset({settings.backend_jwt_header.header.lower().encode()})
+        self._backends = Backends(plan, settings, services.loop, self._exchanges, own_names)
+        self._door = Door(settings, self._clients, self.accept, self.refuse, own_names)
+        self._accounting = accounting.Accounting(plan, settings, services)
+        self._begin = self._accounting.begin
+        self._identify = identify.link(settings)
+        self._answer_stages = _answer_stages(settings)
+        self._unrouted = self._operation(Labels(index=0, api="", version="", operation_id="", method="", route=""))
+        self._router = Router([*self._routes(plan), *self._health_routes()])
+
+    # Exchanges.
+
+    def accept(self, exchange: Exchange) -> None:
+        """Route an exchange and run its operation's stages."""
+        found = self._router.find(exchange.authority, exchange.path, exchange.method)
+        if isinstance(found, Fault):
+            self.refuse(exchange, found)
+            return
+        operation = exchange.operation = found.linked or self._link(found)
+        self._begin()
+        limit = operation.max_body_bytes
+        if 0 <= limit < max(exchange.length, exchange.bytes_in):
+            self._identify(exchange)
+            exchange.fail(Fault(faults.BODY_TOO_LARGE))
+            return
+        pipeline.run(exchange, operation)
+
+    def refuse(self, exchange: Exchange, fault: Fault) -> None:
+        """Answer an exchange that belongs to no operation or is malformed; it has its ids and its log line all the same."""
+        exchange.operation = self._unrouted
+        self._begin()
+        self._identify(exchange)
+        exchange.fail(fault)
+
+    # The worker's side.
+
+    def connection(self, scheme: str) -> ServerConnection:
+        """A new connection of a client, to be handed to the event loop."""
+        return ServerConnection(self._door, scheme)
+
+    @property
+    def connections(self) -> int:
+        return len(self._clients.members)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(cast("ServerConnection", member).is_busy for member in self._clients.members)
+
+    def begin_drain(self) -> None:
+        """From now on every answer is the last on its connection; idle connections are closed."""
+        self._door.keeps = False
+        for member in tuple(self._clients.members):
+            cast("ServerConnection", member).begin_drain()
+
+    async def close(self) -> None:
+        """End everything now, and hand over the last log lines."""
+        for member in tuple(self._clients.members):
+            cast("ServerConnection", member).close()
+        self._backends.close()
+        self._clients.close()
+        self._exchanges.close()
+        await self._accounting.close()
+
+    # Linking.
+
+    def _routes(self, plan: model.Plan) -> list[Route[_Target]]:
+        routes: list[Route[_Target]] = []
+        for api in plan.apis:
+            for operation in api.operations:
+                routes.append(
+                    Route(
+                        hosts=api.hosts,
+                        base_path=api.base_path,
+                        template=parse_template(operation.path),
+                        method=operation.method,
+                        payload=_Target(api, operation, len(routes) + 1),
+                        protection=(api.id, operation.security),
+                    )
+                )
+        return routes
+
+    def _health_routes(self) -> list[Route[_Target]]:
+        """`/health` below no API (WSO2 §14.2). Its target is linked from the start."""
+        labels = Labels(index=0, api="", version="", operation_id="health", method="", route="/health")
+        target = _Target(cast("model.Api", None), cast("model.Operation", None), 0)
+        target.linked = self._operation(labels, stages=(self._identify, health.link()))
+        template = parse_template("/*")
+        return [Route((), "/health", template, method, target, "health") for method in HEALTH_METHODS]
+
+    def _link(self, target: _Target) -> Operation:
+        api, operation = target.api, target.operation
+        seats: dict[str, Stage | None] = {
+            "identify": self._identify,
+            "transport": transport.link(api, self._settings.listener.https_port),
+            "authenticate": authenticate.link(self._security, api, operation),
+            "authorise": authorise.link(self._security, api, operation),
+        }
+        limit = self._settings.listener.max_entity_body_size
+        if operation.max_body_bytes is not None:
+            limit = operation.max_body_bytes if limit < 0 else min(limit, operation.max_body_bytes)
+        target.linked = self._operation(
+            Labels(
+                index=target.index,
+                api=api.name,
+                version=api.version,
+                operation_id=operation.id,
+                method=operation.method,
+                route=("" if api.base_path == "/" else api.base_path) + operation.path,
+            ),
+            stages=tuple(stage for seat, _ in pipeline.SEATS if (stage := seats.get(seat)) is not None),
+            forward=self._backends.forward(api, operation),
+            limit=limit,
+        )
+        return target.linked
+
+    def _operation(
+        self, labels: Labels, *, stages: tuple[Stage, ...] = (), forward: Forward | None = None, limit: int = -1
+    ) -> Operation:
+        return Operation(
+            stages=stages,
+            forward=forward or _nowhere,
+            answer_stages=self._answer_stages,
+            end_hooks=(self._accounting.link(labels),),
+            max_body_bytes=limit,
+            wso2_statuses=self._settings.compatibility.statuses == "wso2",
+            labels=labels,
+        )
+
+
+def _nowhere(exchange: Exchange) -> None:
+    raise AssertionError("an operation without a backend answers in a stage")
+
+
+def _answer_stages(settings: Settings) -> tuple[AnswerStage, ...]:
+    """What every answer gets, the gateway's own included."""
+    name = settings.forwarding.request_id_header
+    if not name:
+        return ()
+
+    def name_request(exchange: Exchange, lines: list[bytes]) -> None:
+        lines.append(f"{name}: {exchange.request_id}".encode())
+
+    return (name_request,)
+
+
+def assemble(plan: model.Plan, settings: Settings, services: Services) -> Gateway:
+    """The gateway of one worker; raises MicrogateError where settings or keys do not allow one."""
+    return Gateway(plan, settings, services)
