@@ -29,10 +29,15 @@ if TYPE_CHECKING:
 class Services(Protocol):
     """What a worker has for the accounting."""
 
-    loop: AbstractEventLoop
-    channel: Channel
-    slot: int
-    metrics: Region  # shared memory, of `metrics.region_size` bytes
+    @property
+    def loop(self) -> AbstractEventLoop: ...
+    @property
+    def channel(self) -> Channel: ...
+    @property
+    def slot(self) -> int: ...
+    @property
+    def metrics(self) -> Region:
+        """Shared memory, of `metrics.region_size` bytes."""
 
 
 class Accounting:
