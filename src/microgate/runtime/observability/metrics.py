@@ -96,7 +96,7 @@ def rows(plan: Plan) -> tuple[Labels, ...]:
                     route=base + operation.path,
                 )
             )
-    found.append(Labels(index=len(found), api="", version="", operation_id="", method="", route="/health"))
+    found.append(Labels(index=len(found), api="", version="", operation_id="health", method="", route="/health"))
     return tuple(found)
 
 

@@ -38,7 +38,7 @@ def test_rows_name_the_unrouted_the_operations_and_health(plan):
         (UNROUTED, "", "", ""),
         (1, "GET", "/pets/1/pet/{id}", "getPet"),
         (2, "POST", "/pets/1/pet", "addPet"),
-        (3, "", "/health", ""),
+        (3, "", "/health", "health"),
     ]
 
 
