@@ -46,7 +46,8 @@ class KeySet(Message, frozen=True, tag=True, array_like=True):
     """The steward's newest key set of a source, which is an address or a file as the settings name it.
 
     `jwks` is a key set with the usable keys alone, empty while there is none. Asking again makes sense after `wait_s`
-    seconds; after `expires_s` the keys are void, with 0 they do not expire. `attempt` counts fetches.
+    seconds; after `expires_s` the keys are void, with 0 they do not expire. `attempt` counts fetches, and while one is
+    `pending` the answer to a `KeyWanted` is still to come.
     """
 
     source: str
@@ -54,6 +55,7 @@ class KeySet(Message, frozen=True, tag=True, array_like=True):
     attempt: int
     wait_s: float = 0.0
     expires_s: float = 0.0
+    pending: bool = False
 
 
 class Greeting(Message, frozen=True, tag=True, array_like=True):

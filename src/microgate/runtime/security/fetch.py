@@ -7,6 +7,7 @@ ever dialled. `keys.py` calls it.
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -67,7 +68,9 @@ async def fetch(address: Address, tls: SSLContext | None) -> bytes:
     except TimeoutError:
         raise FetchError(f"no answer within {TIMEOUT_SECONDS:g} s") from None
     except OSError as error:
-        raise FetchError((error.strerror or str(error) or type(error).__name__).lower()) from None
+        # asyncio puts its own text in place of the system's.
+        text = os.strerror(error.errno) if isinstance(error, ConnectionError) and error.errno else error.strerror
+        raise FetchError((text or str(error) or type(error).__name__).lower()) from None
     except UnicodeError:
         raise FetchError("it has a host name that cannot be") from None
 
@@ -105,6 +108,7 @@ class _Answer:
     def __init__(self) -> None:
         self.body = bytearray()
         self.complete = False
+        self.has_head = False
         self.delimited = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -112,6 +116,9 @@ class _Answer:
         self.delimited |= lowered in (b"content-length", b"transfer-encoding")
         if lowered == b"content-encoding" and value.lower() != b"identity":
             raise FetchError("the answer is compressed")
+
+    def on_headers_complete(self) -> None:
+        self.has_head = True
 
     def on_body(self, chunk: bytes) -> None:
         self.body += chunk
@@ -130,7 +137,7 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
         data = await reader.read(65_536)
         if not data:
             # Without a length the end of the connection is the end of the answer.
-            if parser.get_status_code() == 200 and not answer.delimited:
+            if answer.has_head and not answer.delimited:
                 break
             raise FetchError("the answer ends too early")
         received += len(data)

@@ -96,14 +96,15 @@ class FollowedKeys:
     def _on_key_set(self, message: KeySet) -> None:
         if message.source != self.source:
             return
-        self._ask_again_at = monotonic() + message.wait_s
         if message.jwks:
             try:
                 self.load(message.jwks)
             except KeySetError as error:
                 log.warning("the key set of %s %s; the last good one stays in use", self.source, error)
             self._expire_in(message.expires_s)
-        self._settle(self._answer)
+        if not message.pending:
+            self._ask_again_at = monotonic() + message.wait_s
+            self._settle(self._answer)
 
     def _expire_in(self, seconds: float) -> None:
         if self._expiry is not None:

@@ -114,6 +114,7 @@ class Follower:
             attempt=self._attempts,
             wait_s=max(min(self._on_demand_at, self._ask_next_at) - now, 0.0),
             expires_s=expires_s,
+            pending=self._asking,
         )
 
     def _on_hello(self, slot: int, message: Hello) -> None:
