@@ -3,7 +3,7 @@
 Each rule looks at one concern and reports all it finds. `load.py` runs them last.
 """
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Collection, Mapping
 
 from microgate.diagnostics import Report
 from microgate.settings import catalogue
@@ -16,7 +16,7 @@ MAX_UNIX_PATH_BYTES = 107  # sun_path of Linux without its final NUL
 class Finder:
     """Reports findings at the place of a key, unless a key of the same table is broken: then they may not be true."""
 
-    def __init__(self, report: Report, origins: Mapping[str, Origin], broken: Set[str]) -> None:
+    def __init__(self, report: Report, origins: Mapping[str, Origin], broken: Collection[str]) -> None:
         self._report = report
         self._origins = origins
         self._broken = broken

@@ -4,7 +4,7 @@ The reader, the environment's names, the aliases, the hints and the reference pa
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -63,9 +63,10 @@ def _read(section: type[msgspec.Struct]) -> Iterator[Field]:
             continue
         required = position < missing
         default = None if required else defaults[position - missing]
-        if get_origin(annotation) is Annotated:
-            kind, note = get_args(annotation)
-            yield _leaf(Field(attribute, name, "", default, note, required=required), kind)
+        metadata = getattr(annotation, "__metadata__", None)
+        if metadata is not None:
+            note: Note = metadata[0]
+            yield _leaf(Field(attribute, name, "", default, note, required=required), annotation.__origin__)
         else:
             yield Field(attribute, name, "section", default, section=annotation)
 
@@ -73,8 +74,8 @@ def _read(section: type[msgspec.Struct]) -> Iterator[Field]:
 def _leaf(field: Field, kind: object) -> Field:
     if kind in _KINDS:
         return field._replace(kind=_KINDS[kind])
-    origin = get_origin(kind)
-    arguments = get_args(kind)
+    origin: Any = getattr(kind, "__origin__", None)
+    arguments: Any = getattr(kind, "__args__", ())
     if origin is Literal:
         return field._replace(kind="text", choices=arguments)
     if origin is tuple:
