@@ -73,13 +73,15 @@ _LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 class Lines(dict[bytes, int]):
     """The kind of a field line by all its bytes: most lines of a peer come again, so most cost one lookup.
 
-    A line that is no field line is INVALID, so a message whose lines all have a kind needs no other proof of them. Names
-    that a client spells with "_" are read as with "-" where a field is stopped, since many backends do (R12).
+    Where it `proves`, a line that is no field line is INVALID, so that a message whose lines all have another kind needs no
+    other proof of them. Names that a client spells with "_" are read as with "-" where a field is stopped, since many
+    backends do (R12).
     """
 
-    def __init__(self, kinds: dict[bytes, int]) -> None:
+    def __init__(self, kinds: dict[bytes, int], *, proves: bool = False) -> None:
         super().__init__()
         self._kinds = kinds
+        self._proves = proves
         self._names: dict[bytes, int] = {}
 
     def __missing__(self, line: bytes) -> int:
@@ -91,7 +93,7 @@ class Lines(dict[bytes, int]):
 
     def classify(self, line: bytes) -> int:
         """The kind without remembering the line: for long lines, which are credentials and cookies."""
-        if _LINE.fullmatch(line) is None:
+        if self._proves and _LINE.fullmatch(line) is None:
             return INVALID
         name = line[: line.find(b":")]
         kind = self._names.get(name)

@@ -142,8 +142,6 @@ def read_fields(exchange: Exchange, door: Door, lines: Lines) -> Fault | None:  
                 return Fault(faults.BAD_REQUEST, "http.content_length")
             exchange.length = int(value)
             passing.append(line)
-        elif kind == fields.INVALID:
-            return Fault(faults.BAD_REQUEST, "http.field_syntax")
         elif kind != fields.STOPPED:
             fault = _read_rare(exchange, kind, value_of(line))
             if fault is not None:

@@ -51,7 +51,7 @@ class Backends:
         self._watch = watch
         self._writer = HeadWriter(settings)
         stopped = own_names | {settings.forwarding.request_id_header.lower().encode()}
-        self._kinds = fields.Lines(fields.ANSWER_KINDS | dict.fromkeys(stopped, fields.STOPPED))
+        self._kinds = fields.Lines(fields.ANSWER_KINDS | dict.fromkeys(stopped, fields.STOPPED), proves=True)
         self._resolver: Resolver | None = None
         self._tls: ssl.SSLContext | None = None
         self._members: dict[int, list[_Member]] = {}

@@ -29,7 +29,7 @@ from microgate.runtime.protocols.fields import Connection, Lines, status_line, v
     ],
 )
 def test_kinds(line, kind):
-    lines = Lines(fields.REQUEST_KINDS)
+    lines = Lines(fields.REQUEST_KINDS, proves=True)
     assert lines[line] == kind
     assert lines[line] == kind
     assert lines.classify(line) == kind
