@@ -6,8 +6,6 @@ When a crew begins and ends is the supervisor's decision; that a crew which ends
 from __future__ import annotations
 
 import logging
-import os
-from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -23,10 +21,8 @@ if TYPE_CHECKING:
 
     from microgate.plan.model import Plan
     from microgate.runtime.lifeline import Lifeline
-    from microgate.runtime.listeners import Listeners
+    from microgate.runtime.premises import Premises
     from microgate.runtime.signals import Signals
-    from microgate.runtime.tls import ServerTls
-    from microgate.runtime.worker import Assemble
     from microgate.settings.model import Settings
 
 log = logging.getLogger("microgate.supervisor")
@@ -40,25 +36,14 @@ WORKER_MARGIN_SECONDS = 0.4
 STEWARD_MARGIN_SECONDS = 0.4
 
 
-@dataclass(frozen=True, slots=True)
-class Premises:
-    """What the supervisor holds for all its crews."""
-
-    listeners: Listeners
-    tls: ServerTls | None
-    slots: int
-    max_connections: int
-    signals: Signals
-    assemble: Assemble
-
-
 class Crew:
     """Serves one generation. `established` once every process of it has served at the same time."""
 
-    def __init__(self, plan: Plan, settings: Settings, premises: Premises) -> None:
+    def __init__(self, plan: Plan, settings: Settings, premises: Premises, signals: Signals) -> None:
         self._plan = plan
         self._settings = settings
         self._premises = premises
+        self._signals = signals
         self._pairs = channel.open_pairs(premises.slots)
         self._metrics = make_region("metrics", metrics.region_size(plan, premises.slots))
         self._due: dict[int, float] = {}
@@ -80,7 +65,7 @@ class Crew:
         name = "the steward" if seat == STEWARD else f"worker {seat}"
         life = self._live_as_steward if seat == STEWARD else partial(self._live_as_worker, seat)
         lines = [child.line for child in self.children.values()]
-        self.children[seat] = fork(name, life, [*strangers, *lines], self._premises.signals)
+        self.children[seat] = fork(name, life, [*strangers, *lines], self._signals)
 
     def _live_as_steward(self, line: Lifeline) -> None:
         listeners = self._premises.listeners
@@ -183,11 +168,6 @@ class Crew:
     def tell_steward(self, order: bytes) -> None:
         if STEWARD in self.children:
             self.children[STEWARD].line.tell(order)
-
-    def signal_steward(self, number: int) -> None:
-        """Pass a signal on, for the one whose work it concerns: SIGHUP opens log files anew."""
-        if STEWARD in self.children:
-            os.kill(self.children[STEWARD].pid, number)
 
     def end(self, order: bytes) -> None:
         """Give the workers the order to finish, DRAIN or RETIRE; the steward follows once they have gone."""

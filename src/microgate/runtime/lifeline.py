@@ -15,7 +15,7 @@ from typing import Final
 DRAIN: Final = b"drain"  # stop accepting, finish what is in flight, end
 RETIRE: Final = b"retire"  # the same, but a successor takes over the listeners
 STOP: Final = b"stop"  # end as soon as what is at hand is written
-REFRESH: Final = b"refresh"  # look at certificate and log files now
+REFRESH: Final = b"refresh"  # look at certificate files now
 
 # Words of a child.
 SERVING: Final = b"serving"

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from microgate.errors import MicrogateError, StartError
 from microgate.runtime import capacity, lifeline
-from microgate.runtime.crew import Crew, Premises
+from microgate.runtime.crew import Crew
 from microgate.runtime.generation import Generation
-from microgate.runtime.listeners import open_listeners
 from microgate.runtime.observability import jobs as observability
+from microgate.runtime.observability import logs
+from microgate.runtime.premises import can_fork, open_premises
 from microgate.runtime.ready_file import write_ready_file
 from microgate.runtime.signals import Signals
-from microgate.runtime.tls import ServerTls
 from microgate.runtime.watched_files import WatchedFiles
 
 if TYPE_CHECKING:
@@ -39,37 +39,33 @@ WATCH_SECONDS = 0.25  # between two looks at a project that is being developed
 UNREADY_SECONDS = 0.25  # for the steward to let readiness fail before the workers stop accepting
 
 
-def serve(generation: Generation, assemble: Assemble | None = None) -> int:
-    """Serve until told to stop; the exit code. Raises StartError, SettingsError or KeyMaterialError before it serves."""
+def serve(generation: Generation, assemble: Assemble | None = None, *, fork: bool | None = None) -> int:
+    """Serve until told to stop; the exit code. Raises StartError, SettingsError or KeyMaterialError before it serves.
+
+    `fork` False keeps everything in one process, as where the system leaves no choice.
+    """
+    logs.configure(generation.settings)
     observability.prove(generation.settings)
-    return Supervisor(generation, assemble or _default_assemble()).run()
+    if assemble is None:
+        from microgate.runtime.assembly import assemble as assemble_gateway
 
+        assemble = assemble_gateway
+    if can_fork() if fork is None else fork:
+        return Supervisor(generation, assemble).run()
+    from microgate.runtime.one_process import serve_in_one_process
 
-def _default_assemble() -> Assemble:
-    from microgate.runtime.assembly import assemble
-
-    return assemble
+    return serve_in_one_process(generation, assemble)
 
 
 class Supervisor:
     """Listeners, signals and crews: the last one of `_crews` serves or is about to, those before it finish."""
 
     def __init__(self, generation: Generation, assemble: Assemble) -> None:
-        settings = generation.settings
+        slots = generation.settings.runtime.workers or capacity.usable_cpus()
         self._generation = generation
-        descriptors = capacity.raise_descriptor_limit()
-        slots = settings.runtime.workers or capacity.usable_cpus()
-        tls = ServerTls(settings.listener) if settings.listener.https_port >= 0 else None
-        self._listeners = open_listeners(settings, slots)
+        self._premises = open_premises(generation.settings, assemble, slots)
+        self._listeners = self._premises.listeners
         self._signals = Signals()
-        self._premises = Premises(
-            listeners=self._listeners,
-            tls=tls,
-            slots=slots,
-            max_connections=capacity.connection_limit(settings.listener.max_connections, descriptors),
-            signals=self._signals,
-            assemble=assemble,
-        )
         self._crews: list[Crew] = []
         self._coming: Crew | None = None  # a successor that does not serve yet
         self._watch = WatchedFiles(generation.watch) if generation.reload is not None else None
@@ -144,7 +140,7 @@ class Supervisor:
     # Beginning and swapping.
 
     def _begin_crew(self, plan: Plan, settings: Settings) -> None:
-        crew = Crew(plan, settings, self._premises)
+        crew = Crew(plan, settings, self._premises, self._signals)
         strangers = self._lines()
         self._crews.append(crew)
         self._coming = crew
@@ -184,7 +180,6 @@ class Supervisor:
         if number == signal.SIGHUP:
             for crew in self._crews:
                 crew.tell_workers(lifeline.REFRESH)
-                crew.signal_steward(number)
         elif not self._stopping:
             self._begin_to_stop()
         else:

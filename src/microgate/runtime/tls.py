@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microgate.errors import KeyMaterialError
+from microgate.runtime.security.keystore import load_key_store, load_pem, self_signed_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from microgate.runtime.security.keystore import KeyStore
     from microgate.settings.model import Listener
 
     Stamp = tuple[tuple[int, int, int], ...]
@@ -104,21 +106,11 @@ class Certificate:
 
 
 def _load(context: ssl.SSLContext, path: str, label: str) -> None:
-    def refuse() -> str:
-        raise KeyMaterialError(
-            f"the private key of {label} is encrypted", "decrypt it: openssl pkey -in KEY -out PLAIN_KEY"
-        )
-
     try:
-        context.load_cert_chain(path, password=refuse)
+        # An encrypted key is an error; without a password here, OpenSSL would ask the terminal for it.
+        context.load_cert_chain(path, password="")
     except ssl.SSLError as error:
-        raise KeyMaterialError(f"cannot use {label}: {_REASONS.get(error.reason, error.reason.lower())}") from error
-
-
-_REASONS = {
-    "KEY_VALUES_MISMATCH": "the private key does not belong to the certificate",
-    "NO_START_LINE": "it is no PEM file, or lacks the certificate or the key",
-}
+        raise KeyMaterialError(f"cannot use {label}: {error.reason.lower().replace('_', ' ')}") from error
 
 
 @contextmanager
@@ -145,10 +137,7 @@ class ServerTls:
     def __init__(self, listener: Listener) -> None:
         """Raise KeyMaterialError where a key, certificate or store cannot be used."""
         default = _default_certificate(listener)
-        more = [
-            _from_files(entry.certificate_file, entry.private_key_file, "listenerConfig.certificates")
-            for entry in listener.certificates
-        ]
+        more = [_from_files(entry.certificate_file, entry.private_key_file) for entry in listener.certificates]
         self._certificates = [default, *more]
         self._by_name: dict[str, ssl.SSLContext] = {}
         self.context = default.context
@@ -194,43 +183,37 @@ def server_names(pem: bytes) -> list[str]:
 
 def _default_certificate(listener: Listener) -> Certificate:
     if listener.certificate_file:
-        return _from_files(listener.certificate_file, listener.private_key_file, "listenerConfig.certificateFile")
+        return _from_files(listener.certificate_file, listener.private_key_file)
     path = listener.key_store_path
     if path.replace("\\", "/").endswith(SHIPPED_KEY_STORE) and not Path(path).exists():
         return _self_signed(listener.host)
     return _from_key_store(path, listener.key_store_password)
 
 
-def _from_files(certificate: str, key: str, setting: str) -> Certificate:
+def _from_files(certificate: str, key: str) -> Certificate:
     files = (Path(certificate), Path(key))
-
-    def read() -> bytes:
-        return b"\n".join(_read_file(file, setting) for file in files)
-
-    return Certificate(f"the certificate `{certificate}` with the key `{key}`", files, read)
-
-
-def _read_file(file: Path, setting: str) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise KeyMaterialError(f"cannot read `{file}`: {reason}", f"check `{setting}`") from error
+    return Certificate(f"the certificate `{certificate}`", files, lambda: _as_pem(load_pem(*files)))
 
 
 def _from_key_store(path: str, password: str) -> Certificate:
     def read() -> bytes:
-        from microgate.runtime.security.keystore import load_key_store
-
         store = load_key_store(Path(path), password)
-        return store.certificate_chain + b"\n" + store.private_key
+        if not store.private_key:
+            raise KeyMaterialError(
+                f"the key store `{path}` has no private key", "a listener needs a key with its certificate"
+            )
+        return _as_pem(store)
 
     return Certificate(f"the key store `{path}`", (Path(path),), read)
 
 
-def _self_signed(host: str) -> Certificate:
-    from microgate.runtime.security.keystore import self_signed_certificate
+def _as_pem(store: KeyStore) -> bytes:
+    for warning in store.warnings:
+        log.warning("%s", warning)
+    return store.certificate_chain + b"\n" + store.private_key
 
+
+def _self_signed(host: str) -> Certificate:
     certificate, key = self_signed_certificate(host)
     log.warning(
         "HTTPS uses a self-signed development certificate: there is no key store at the path that WSO2 ships; "

@@ -155,7 +155,7 @@ class Worker:
         await self._acceptor.close(sockets_stay=successor)
         gateway = self._gateway
         gateway.begin_drain()
-        while (gateway.in_flight or gateway.connections) and self._loop.time() < deadline:  # noqa: ASYNC110 - no event
+        while (gateway.connections or gateway.in_flight) and self._loop.time() < deadline:  # noqa: ASYNC110 - no event
             await asyncio.sleep(LOOK_SECONDS)
         if gateway.in_flight:
             log.warning("the grace period is over, %d requests are cut off", gateway.in_flight)

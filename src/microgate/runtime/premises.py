@@ -1,0 +1,42 @@
+"""What outlives generations: listeners, TLS contexts, and the bounds that the machine sets. Opened once, before any fork."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from microgate.runtime import capacity
+from microgate.runtime.listeners import Listeners, open_listeners
+from microgate.runtime.tls import ServerTls
+
+if TYPE_CHECKING:
+    from microgate.runtime.worker import Assemble
+    from microgate.settings.model import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Premises:
+    listeners: Listeners
+    tls: ServerTls | None
+    slots: int  # of workers
+    max_connections: int  # per worker
+    assemble: Assemble
+
+
+def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premises:
+    """Open everything; raises StartError or KeyMaterialError, and leaves nothing open then."""
+    descriptors = capacity.raise_descriptor_limit()
+    tls = ServerTls(settings.listener) if settings.listener.https_port >= 0 else None
+    return Premises(
+        listeners=open_listeners(settings, slots),
+        tls=tls,
+        slots=slots,
+        max_connections=capacity.connection_limit(settings.listener.max_connections, descriptors),
+        assemble=assemble,
+    )
+
+
+def can_fork() -> bool:
+    """Whether this system has what a crew of processes needs: fork, SEQPACKET pairs, and ports shared evenly."""
+    return sys.platform == "linux"
