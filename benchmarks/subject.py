@@ -1,0 +1,59 @@
+"""The gateway under test: the description it is built from, its settings, and how an artefact is made of them.
+
+Everything is at its default except addresses, issuer and certificates. Used by the plug-in for the outside harness and by the
+small runner.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+MICROGATE = Path(sys.executable).with_name("microgate")
+
+PATHS = {"s50": "get", "s1k": "get", "s10k": "get", "post": "post"}
+
+SETTINGS = """
+[listenerConfig]
+host = "127.0.0.1"
+httpPort = {http}
+httpsPort = {https}
+certificateFile = "{certificate}"
+privateKeyFile = "{private_key}"
+
+[adminConfig]
+port = {admin}
+
+[[jwtTokenConfig]]
+issuer = "{issuer}"
+audience = "{audience}"
+certificateFile = "{issuer_certificate}"
+"""
+
+
+def description(backend: str, *, secured: bool) -> str:
+    """The OpenAPI description of the measured API."""
+    lines = [
+        "openapi: 3.0.3",
+        "info: {title: Echo, version: v1}",
+        "x-wso2-basePath: /echo/v1",
+        f'x-wso2-production-endpoints: {{urls: ["{backend}"]}}',
+        *([] if secured else ["x-wso2-disable-security: true"]),
+        "paths:",
+    ]
+    for path, method in PATHS.items():
+        lines += [f"  /{path}:", f"    {method}:", '      responses: {"200": {description: ok}}']
+    return "\n".join(lines) + "\n"
+
+
+def build(folder: Path, backend: str, *, secured: bool) -> Path:
+    """An artefact in `folder`, made with the commands that a user would type; raises CalledProcessError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "echo-jwt" if secured else "echo"
+    definition = folder / f"{name}.yaml"
+    definition.write_text(description(backend, secured=secured), encoding="utf-8")
+    artefact = folder / f"{name}.artefact"
+    for words in (["init", name, "-f", "-a", definition.name], ["build", name, "-o", artefact.name]):
+        subprocess.run([str(MICROGATE), *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return artefact
