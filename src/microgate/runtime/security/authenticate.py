@@ -83,10 +83,8 @@ class _Decision:
         if not value:
             return self.refuse(refusals.MISSING)
         word, blank, credential = value.partition(b" ")
-        if not blank:
-            return self.refuse(refusals.NO_SCHEME)
         if word.lower() != b"bearer":
-            return self.refuse(refusals.WRONG_SCHEME)
+            return self.refuse(refusals.WRONG_SCHEME if blank else refusals.NO_SCHEME)
         token = credential.strip(b" ")
         if b"." in token:
             return self._self_contained(exchange, value, token)

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from microgate.runtime.security import refusals
+from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.refusals import Refusals, TokenError
 from microgate.runtime.security.verdicts import Verdicts
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from microgate.runtime.control import Channel
     from microgate.runtime.exchange import Consumer
+    from microgate.runtime.security.counting import Counter
     from microgate.runtime.security.issuers import Issuers
     from microgate.settings.model import Settings
 
@@ -25,14 +27,23 @@ VERDICT_BYTES = 32 << 20
 
 
 class SecurityContext:
-    """`channel` leads to the steward, None where there is none; `clock` gives seconds since 1970.
+    """`channel` leads to the steward, None where there is none; `clock` gives seconds since 1970, `counter` counts.
 
     Raises KeyMaterialError when a configured key cannot be had.
     """
 
-    def __init__(self, settings: Settings, channel: Channel | None, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        channel: Channel | None,
+        *,
+        counter: Counter = uncounted,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.settings = settings
-        self.verdicts = Verdicts(VERDICT_BYTES, settings.caching.token_cache_capacity, clock)
+        evicted = counter("token_verdicts_evicted")
+        self.verdicts = Verdicts(VERDICT_BYTES, settings.caching.token_cache_capacity, clock, evicted)
+        self._verified = counter("token_verifications")
         self._clock = clock
         self._refusals: dict[tuple[str, ...], Refusals] = {}
         self._issuers: Issuers | None = None
@@ -51,6 +62,7 @@ class SecurityContext:
         """Verify a token and remember the verdict under the header's `value`; raises TokenError."""
         if self._issuers is None:
             raise TokenError(refusals.ISSUER)
+        self._verified(1)
         now = self._clock()
         verdict = self._issuers.verify(token, now)
         longest = now + self.settings.caching.token_cache_expiry_time

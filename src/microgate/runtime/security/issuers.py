@@ -146,7 +146,7 @@ def _from_trust_store(entry: JwtIssuer, settings: Settings) -> bytes:
 
     listener = settings.listener
     store = load_key_store(Path(listener.trust_store_path), listener.trust_store_password)
-    data: bytes | None = store.certificates.get(entry.certificate_alias)
+    data = store.find(entry.certificate_alias)
     if data is None:
         known = ", ".join(f"`{alias}`" for alias in sorted(store.certificates)) or "none"
         raise KeyMaterialError(

@@ -17,6 +17,7 @@ import msgspec
 from microgate.errors import KeyMaterialError
 from microgate.runtime import control
 from microgate.runtime.control import Hello, KeySet, KeyWanted
+from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.fetch import FetchError, fetch, make_tls, parse_address
 from microgate.runtime.security.key_sets import KeySetError, shorten
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from microgate.runtime.control import Hub, Job
+    from microgate.runtime.security.counting import Counter
     from microgate.settings.model import Settings
 
     Ask = Callable[[], Awaitable[bytes | None]]
@@ -48,7 +50,7 @@ REMOTE = Pace(renew=300.0, first_retry=1.0, retry=30.0, cool_down=30.0, expiry=8
 LOCAL = Pace(renew=2.0, first_retry=2.0, retry=2.0, cool_down=1.0, expiry=0.0)
 
 
-def jobs(settings: Settings, remote: Pace = REMOTE) -> list[Job]:
+def jobs(settings: Settings, counter: Counter = uncounted, *, remote: Pace = REMOTE) -> list[Job]:
     """One job for each key set that the settings name, for the steward."""
     issuers: dict[str, list[str]] = {}
     addresses = set()
@@ -60,9 +62,26 @@ def jobs(settings: Settings, remote: Pace = REMOTE) -> list[Job]:
                 addresses.add(source)
     found: list[Job] = []
     for source, names in issuers.items():
-        ask = _Remote(source, settings).ask if source in addresses else _File(source).ask
-        found.append(_job(source, names, ask, remote if source in addresses else LOCAL))
+        if source in addresses:
+            ask = _counted(_Remote(source, settings).ask, counter)
+            found.append(_job(source, names, ask, remote))
+        else:
+            found.append(_job(source, names, _File(source).ask, LOCAL))
     return found
+
+
+def _counted(ask: Ask, counter: Counter) -> Ask:
+    fetched, failed = counter("key_set_fetches"), counter("key_set_failures")
+
+    async def count() -> bytes | None:
+        fetched(1)
+        try:
+            return await ask()
+        except FetchError:
+            failed(1)
+            raise
+
+    return count
 
 
 def _job(source: str, issuers: list[str], ask: Ask, pace: Pace) -> Job:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from microgate.runtime.exchange import Consumer
+    from microgate.runtime.security.counting import Add
 
 # What one entry takes besides the bytes of its key: objects, and claims decoded to several times their text. Measured
 # with tokens of 10 to 100 claims; tests hold the sum against the allocator's.
@@ -30,12 +31,13 @@ class Verdict(NamedTuple):
 class Verdicts:
     """A map from header value to verdict, bounded in bytes and entries. `find` is what the common way calls."""
 
-    def __init__(self, capacity_bytes: int, max_entries: int, clock: Callable[[], float]) -> None:
+    def __init__(self, capacity_bytes: int, max_entries: int, clock: Callable[[], float], evicted: Add) -> None:
         self.capacity_bytes = capacity_bytes
         self.max_entries = max_entries
         self.size_bytes = 0
         self._entries: OrderedDict[bytes, Verdict] = OrderedDict()
         self._clock = clock
+        self._evicted = evicted
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -59,6 +61,7 @@ class Verdicts:
         while self.size_bytes > self.capacity_bytes or len(self._entries) > self.max_entries:
             oldest, _ = self._entries.popitem(last=False)
             self.size_bytes -= _size(oldest)
+            self._evicted(1)
 
     def clear(self) -> None:
         """Forget everything: a key that vouched for some of it is gone."""

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
 from cryptography.x509.oid import NameOID
 
 from harness.minting import (
@@ -25,7 +25,7 @@ from microgate.errors import KeyMaterialError
 from microgate.plan.model import Api, Operation, Security
 from microgate.runtime.security import authenticate, refusals
 from microgate.runtime.security.context import SecurityContext
-from microgate.settings.model import Auth, Caching, Compatibility, JwtIssuer, Server
+from microgate.settings.model import Auth, Caching, Compatibility, JwtIssuer, Listener, Server
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -46,7 +46,7 @@ def test_r9_a_good_token_of_every_algorithm_is_accepted(name, gate, signers) -> 
         (b"Basic bearer.a.b", 900917, "auth.scheme", 'Bearer realm="microgate"'),
         (b"DPoP a.b.c", 900917, "auth.scheme", 'Bearer realm="microgate"'),
         (b"a.b.c", 900901, "auth.no_scheme", "the credential names no scheme"),
-        (b"Bearer", 900901, "auth.no_scheme", "the credential names no scheme"),
+        (b"Bearer", 900901, "auth.opaque.unknown", "the access token is not known"),
         (b"Bearer opaque-token", 900901, "auth.opaque.unknown", "the access token is not known"),
         (b"Bearer  ", 900901, "auth.opaque.unknown", "the access token is not known"),
         (b"bearer a.b", 900901, "auth.jwt.malformed", "the access token is malformed"),
@@ -293,3 +293,23 @@ def test_the_code_that_verifies_is_imported_for_issuers_alone(run_python) -> Non
         assert "microgate.runtime.security.issuers" not in sys.modules
         """
     )
+
+
+def trust_store(signer: Signer, alias: str, password: bytes) -> bytes:
+    """A PKCS#12 store with one trusted certificate, as keytool makes it."""
+    certificate = x509.load_pem_x509_certificate(issue_certificate(signer, (-1, 1)))
+    entry = pkcs12.PKCS12Certificate(certificate, alias.encode())
+    return pkcs12.serialize_java_truststore([entry], BestAvailableEncryption(password))
+
+
+def test_the_certificate_of_an_alias_comes_from_the_trust_store(tmp_path, signers, clock) -> None:
+    file = tmp_path / "trust.p12"
+    file.write_bytes(trust_store(signers["RS256"], "wso2apim", b"secret"))
+    listener = Listener(trust_store_path=str(file), trust_store_password="secret")
+    settings = settings_of(JwtIssuer(issuer=ISSUER, certificate_alias="wso2apim"), listener=listener)
+    gate = Gate(SecurityContext(settings, None, clock=clock))
+    assert gate.reason(signers["RS256"].token()) == ""
+    settings = settings_of(JwtIssuer(issuer=ISSUER, certificate_alias="other"), listener=listener)
+    with pytest.raises(KeyMaterialError, match="has no certificate `other`") as caught:
+        SecurityContext(settings, None)
+    assert caught.value.hint == "its certificates are: `wso2apim`"

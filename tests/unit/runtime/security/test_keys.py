@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,11 +41,15 @@ class House:
         self.contexts = [SecurityContext(settings, channel, clock=Clock()) for channel in self._channels]
         self.gates = [Gate(context) for context in self.contexts]
         self.gate = self.gates[0]
+        self.counts: Counter[str] = Counter()
+
+    def count(self, name: str) -> Callable[[int], None]:
+        return lambda count: self.counts.update({name: count})
 
     async def open(self) -> None:
         self._hub = StewardHub(asyncio.get_running_loop(), tuple(pair.steward for pair in self._pairs))
         self._steward = Steward(self._hub)
-        await self._steward.start(keys.jobs(self._settings, self._pace))
+        await self._steward.start(keys.jobs(self._settings, self.count, remote=self._pace))
         self._hub.open()
         for slot, channel in enumerate(self._channels):
             channel.send(Hello(slot=slot, pid=0))
@@ -216,6 +221,8 @@ def test_case_28_r14_an_outage_is_survived_until_the_keys_expire(issuer, pair, c
             assert await built.reason(old.token(good_claims(sub="bob"))) == ""
             assert await built.reason(old.token(kid="made-up")) == refusals.KEY_UNKNOWN
             await until_reason(built, old.token(), refusals.KEYS_UNAVAILABLE)
+            assert built.counts["key_set_failures"] >= 4
+            assert built.counts["key_set_fetches"] > built.counts["key_set_failures"]
             publish(issuer, old)
             await until_reason(built, old.token(), "")
 

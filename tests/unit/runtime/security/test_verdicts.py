@@ -8,6 +8,7 @@ import tracemalloc
 from harness.minting import NOW, Clock, as_json, b64, good_claims
 from microgate.runtime.security import claims
 from microgate.runtime.security.compact import parse
+from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.verdicts import Verdict, Verdicts
 
 
@@ -17,7 +18,7 @@ def verdict(until: float = NOW + 60, name: str = "alice") -> Verdict:
 
 def test_a_verdict_ends_at_its_moment() -> None:
     clock = Clock()
-    verdicts = Verdicts(1 << 20, 100, clock)
+    verdicts = Verdicts(1 << 20, 100, clock, uncounted("token_verdicts_evicted"))
     verdicts.keep(b"token", verdict(NOW + 10))
     clock.now = NOW + 9.999
     assert verdicts.find(b"token") is not None
@@ -28,14 +29,14 @@ def test_a_verdict_ends_at_its_moment() -> None:
 
 
 def test_one_changed_byte_is_another_token() -> None:
-    verdicts = Verdicts(1 << 20, 100, Clock())
+    verdicts = Verdicts(1 << 20, 100, Clock(), uncounted("token_verdicts_evicted"))
     verdicts.keep(b"Bearer a.b.c", verdict())
     assert verdicts.find(b"Bearer a.b.d") is None
     assert verdicts.find(b"Bearer a.b.c ") is None
 
 
 def test_the_least_recently_used_leaves_first() -> None:
-    verdicts = Verdicts(5_000, 100, Clock())
+    verdicts = Verdicts(5_000, 100, Clock(), uncounted("token_verdicts_evicted"))
     for value in (b"a", b"b", b"c"):
         verdicts.keep(value, verdict(name=value.decode()))
     assert verdicts.find(b"a") is not None
@@ -45,14 +46,16 @@ def test_the_least_recently_used_leaves_first() -> None:
 
 
 def test_entries_are_bounded_too() -> None:
-    verdicts = Verdicts(1 << 20, 3, Clock())
+    evicted: list[int] = []
+    verdicts = Verdicts(1 << 20, 3, Clock(), evicted.append)
     for index in range(10):
         verdicts.keep(b"%d" % index, verdict())
     assert [index for index in range(10) if verdicts.find(b"%d" % index)] == [7, 8, 9]
+    assert sum(evicted) == 7
 
 
 def test_keeping_one_value_twice_counts_once() -> None:
-    verdicts = Verdicts(1 << 20, 100, Clock())
+    verdicts = Verdicts(1 << 20, 100, Clock(), uncounted("token_verdicts_evicted"))
     verdicts.keep(b"a", verdict())
     size = verdicts.size_bytes
     verdicts.keep(b"a", verdict(name="bob"))
@@ -63,7 +66,7 @@ def test_keeping_one_value_twice_counts_once() -> None:
 
 
 def test_what_is_larger_than_the_cache_is_not_kept() -> None:
-    verdicts = Verdicts(10_000, 100, Clock())
+    verdicts = Verdicts(10_000, 100, Clock(), uncounted("token_verdicts_evicted"))
     verdicts.keep(b"x" * 10_000, verdict())
     assert len(verdicts) == 0
     assert verdicts.size_bytes == 0
@@ -78,7 +81,7 @@ def test_memory_stays_within_the_stated_bound() -> None:
     ]
     header = b64(b'{"alg":"RS256"}')
     for shape in shapes:
-        verdicts = Verdicts(1 << 20, 1_000_000, Clock())
+        verdicts = Verdicts(1 << 20, 1_000_000, Clock(), uncounted("token_verdicts_evicted"))
         gc.collect()
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
