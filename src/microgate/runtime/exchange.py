@@ -292,6 +292,7 @@ class Exchange:
         self.held = None
         self.status = answer.status
         lines = [b"%b: %b" % pair for pair in answer.headers]
+        lines.append(faults.date_line())
         lines.append(b"Content-Length: %d" % len(answer.body))
         for stage in self.operation.answer_stages:
             stage(self, lines)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import NamedTuple
+from time import gmtime, strftime, time
+from typing import NamedTuple, cast
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -148,6 +149,17 @@ def render(fault: Fault, accept: bytes, *, wso2: bool = False) -> Answer:
     if status == 503 and not any(name == b"Retry-After" for name, _ in headers):
         headers.append((b"Retry-After", b"1"))
     return Answer(status, headers, body)
+
+
+def date_line() -> bytes:
+    """The Date field of an answer of our own (RFC 9110 §6.6.1), made once a second."""
+    now = int(time())
+    if _date[0] != now:
+        _date[:] = [now, strftime("Date: %a, %d %b %Y %H:%M:%S GMT", gmtime(now)).encode()]
+    return cast("bytes", _date[1])
+
+
+_date: list[object] = [0, b""]
 
 
 def _json(value: object) -> bytes:

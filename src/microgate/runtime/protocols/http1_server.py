@@ -53,6 +53,7 @@ class ServerConnection(asyncio.Protocol):
         "_transport",
         "_until_close",
         "_waiting",
+        "_write_paused",
         "deadline",
         "forwarded",
         "peer",
@@ -81,6 +82,7 @@ class ServerConnection(asyncio.Protocol):
         self._until_close = False
         self._body_paused = False
         self._reading = True
+        self._write_paused = False  # the client reads more slowly than it is answered
         self._proxy_header: ProxyHeader | None = None
 
     # The transport's side.
@@ -179,12 +181,14 @@ class ServerConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         current = self._current
+        self._write_paused = True
         self.deadline = monotonic() + self._door.body_timeout
         if current is not None and current.upstream is not None:
             current.upstream.pause_answer()
 
     def resume_writing(self) -> None:
         current = self._current
+        self._write_paused = False
         if self._phase == ANSWER:
             self.deadline = NEVER
         if current is not None and current.upstream is not None:
@@ -279,6 +283,8 @@ class ServerConnection(asyncio.Protocol):
         elif exchange.version == 0:
             lines.append(b"Connection: keep-alive")
         self._out.append(b"\r\n".join((start, *lines, b"\r\n")))
+        if self._write_paused and exchange.upstream is not None:
+            exchange.upstream.pause_answer()  # an earlier answer still waits to be read
 
     def _settle(self, exchange: Exchange) -> None:
         """Decide, before the head goes out, whether this answer is the last on the connection."""
