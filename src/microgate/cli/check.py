@@ -26,7 +26,13 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     else:
         with console.progress(f"checking {target.path}"):
             targets.compile_target(target, report)
-    put(_form(report.diagnostics, arguments.format, console, to_file=bool(arguments.output)), arguments.output, console)
+    text = _form(report.diagnostics, arguments.format, console, to_file=bool(arguments.output))
+    if text or arguments.output:
+        put(text, arguments.output, console)
+    if arguments.format == "text":
+        from microgate.cli.diagnostics_text import summary
+
+        console.say(summary(report.diagnostics))
     return 1 if report.has_errors else 0
 
 

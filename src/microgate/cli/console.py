@@ -38,6 +38,7 @@ class Console:
 
     def say(self, text: str) -> None:
         """What happened, for a person."""
+        sys.stdout.flush()
         print(text, file=sys.stderr)
 
     def detail(self, text: str) -> None:

@@ -18,9 +18,8 @@ SOURCE_WIDTH = 100  # characters of a source line that are shown; a whole JSON d
 
 
 def render(diagnostics: Iterable[Diagnostic], paint: Callable[[str, str], str] | None = None) -> str:
-    """All findings in their order, then one line that counts errors and warnings. `paint` colours a word by its kind."""
-    found = list(diagnostics)
-    return "\n".join([*(_one(d, paint or _plain) for d in found), summary(found)])
+    """All findings in their order. `paint` colours a word by its kind."""
+    return "\n".join(_one(d, paint or _plain) for d in diagnostics)
 
 
 def summary(diagnostics: Iterable[Diagnostic]) -> str:

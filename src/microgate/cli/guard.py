@@ -31,6 +31,7 @@ def guard(console: Console, work: Callable[[], int]) -> int:
             from microgate.cli import diagnostics_text
 
             console.say(diagnostics_text.render(findings.diagnostics, paint=console.paint))
+            console.say(diagnostics_text.summary(findings.diagnostics))
             code = findings.exit_code
         except MicrogateError as error:
             console.error(str(error), error.hint)

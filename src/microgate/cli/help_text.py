@@ -49,7 +49,7 @@ def of_command(program: str, command: Command) -> str:
     if command.about:
         lines += ["", *textwrap.wrap(command.about, WIDTH)]
     if command.arguments:
-        lines += ["", *_columns((a.name, _argument_text(a)) for a in command.arguments)]
+        lines += ["", *_columns((a.name, argument_text(a)) for a in command.arguments)]
     lines += ["", *_columns((flags(o), option_text(o)) for o in (*command.options, *EVERYWHERE))]
     if command.examples:
         lines += ["", "examples:", *(f"  {example}" for example in command.examples)]
@@ -85,7 +85,8 @@ def option_text(option: Option) -> str:
     return text
 
 
-def _argument_text(argument: Argument) -> str:
+def argument_text(argument: Argument) -> str:
+    """What an argument is, what it may be, and what it is when it is not given."""
     text = argument.text
     if argument.choices:
         text += f": {', '.join(argument.choices)}"

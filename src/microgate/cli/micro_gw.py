@@ -106,6 +106,7 @@ def _build(words: list[str], console: Console) -> int:
         from microgate.cli import diagnostics_text
 
         console.say(diagnostics_text.render(findings.diagnostics, paint=console.paint))
+        console.say(diagnostics_text.summary(findings.diagnostics))
         console.data("BUILD FAILED")
         return findings.exit_code
     except MicrogateError:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from microgate.cli.console import Console
     from microgate.cli.targets import Target
+    from microgate.diagnostics import Diagnostic
     from microgate.plan.model import Plan
     from microgate.settings.load import Configuration
     from microgate.settings.model import Settings
@@ -45,11 +46,10 @@ def serve(wish: Wish, console: Console) -> int:
         raise UsageError("an artefact never trusts development keys", "run the project itself with --dev")
     plan = targets.obtain(target, console)
     configuration = _configure(wish, plan)
-    if configuration.warnings:
-        targets.tell(configuration.warnings, console)
+    targets.tell(_worth_telling(configuration.warnings, dev=wish.dev), console)
     if wish.print_config:
         for row in configuration.values:
-            console.data(f"{row.key} = {row.shown}  # {row.origin}")
+            console.data(f"{row.key} = {row.text}  # {row.origin}")
         return 0
     return _run(wish, target, plan, configuration.settings, console)
 
@@ -91,6 +91,12 @@ def _configure(wish: Wish, plan: Plan) -> Configuration:
             names=frozenset(upstream.name for upstream in plan.upstreams),
         )
     )
+
+
+def _worth_telling(warnings: list[Diagnostic], *, dev: bool) -> list[Diagnostic]:
+    from microgate.settings.catalogue import NO_ISSUER
+
+    return [warning for warning in warnings if not (dev and warning.code == NO_ISSUER)]
 
 
 def _trusting(settings: Settings) -> Settings:
