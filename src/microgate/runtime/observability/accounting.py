@@ -6,7 +6,6 @@ leaves the same trace as one that was served.
 
 from __future__ import annotations
 
-from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -50,15 +49,13 @@ class Accounting:
         self.metrics = Metrics(services.metrics, plan, services.slot)
         self._format = access_log.choose(access_log.wanted(settings).format)
         self._sink = LogSink(services.loop, services.channel, self.metrics)
-        self._active = self.metrics.gauge("active_requests")
-        self.begin = partial(self._active, 1)
+        self.begin = self.metrics.beginner()
 
     async def close(self) -> None:
         """Hand over the last lines, before the worker ends."""
         await self._sink.close()
 
     def link(self, labels: Labels) -> EndHook:
-        active = self._active
         record = self.metrics.recorder(labels.index)
         count_fault = self.metrics.fault_counter(labels.index)
         line = self._format.link(labels) if self._format is not None else None
@@ -66,7 +63,6 @@ class Accounting:
 
         def account(exchange: Exchange) -> None:
             ended = monotonic()
-            active(-1)
             started, asked, answered = exchange.started, exchange.upstream_started, exchange.answer_head_at
             total_us = int((ended - started) * 1_000_000)
             if asked:

@@ -1,16 +1,14 @@
 """Values that clients and backends choose, made safe for one line of a log.
 
-Whatever the bytes were, what comes out is printable ASCII without a line end: as a JSON string, or escaped as nginx does it for
-the formats that people read and split. Used by the access log.
+Whatever the bytes were, what comes out is ASCII without a line end or other control characters: as a JSON string, or
+escaped as nginx does it for the formats that people read and split. Used by the access log.
 """
 
 from __future__ import annotations
 
-import json
 import re
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Generic, TypeVar
-
-import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,29 +18,24 @@ K = TypeVar("K", str, bytes)
 # A longer value is cut, so that a line has a bound whatever the limits on heads are set to.
 MAX_VALUE_BYTES = 4_096
 
-_quote = msgspec.json.Encoder().encode
-
-_CUT_MARK = "..."
-_DELETE = b"\x7f"  # the one control character that JSON lets stand
+_CUT_MARK = b"..."
 _MEMO_ENTRIES = 1_024
 _MEMO_KEY_LENGTH = 256
 _UNSAFE_IN_PLAIN = re.compile(r"[^ !#-\[\]-~]")
 
 
 def json_string(value: bytes) -> str:
-    r"""The value as a JSON string with its quotes; bytes that are no UTF-8 become `\xff`, as text."""
-    if value.isascii() and len(value) <= MAX_VALUE_BYTES and _DELETE not in value:
-        return _quote(value.decode("ascii")).decode("ascii")
-    quoted = json.dumps(_cut(value).decode("utf-8", "backslashreplace"))
-    return quoted.replace("\x7f", "\\u007f")
+    r"""The value as a JSON string in ASCII, with its quotes; bytes that are no UTF-8 become `\xff`, as text."""
+    if len(value) > MAX_VALUE_BYTES:
+        value = _cut(value)
+    return encode_basestring_ascii(value.decode("utf-8", "backslashreplace"))
 
 
 def plain(value: bytes) -> str:
     r"""The value with `\xhh` for quotes, backslashes, control characters and all that is not ASCII; `-` if empty."""
-    text = value.decode("latin-1")
-    if len(text) > MAX_VALUE_BYTES:
-        text = _cut(value).decode("latin-1")
-    return _UNSAFE_IN_PLAIN.sub(_hexadecimal, text) or "-"
+    if len(value) > MAX_VALUE_BYTES:
+        value = _cut(value)
+    return _UNSAFE_IN_PLAIN.sub(_hexadecimal, value.decode("latin-1")) or "-"
 
 
 def plain_word(value: bytes) -> str:
@@ -66,7 +59,7 @@ def _encode(value: str) -> bytes:
 
 
 def _cut(value: bytes) -> bytes:
-    return value if len(value) <= MAX_VALUE_BYTES else value[:MAX_VALUE_BYTES] + _CUT_MARK.encode()
+    return value[:MAX_VALUE_BYTES] + _CUT_MARK
 
 
 def _hexadecimal(found: re.Match[str]) -> str:

@@ -22,6 +22,13 @@ _BY_BACKEND = f'"","decided_by":"backend","response_flag":"{NO_FLAG}"'
 _BY_GATEWAY = f'"","decided_by":"gateway","response_flag":"{NO_FLAG}"'
 _NOBODY = '""'
 _THOUSANDTHS = tuple(f".{number:03d}" for number in range(1_000))
+# Most times are short: microseconds as milliseconds, ready made.
+_SHORT_US = 10_000
+_SHORT_MS = tuple(f"{number // 1_000}{_THOUSANDTHS[number % 1_000]}" for number in range(_SHORT_US))
+
+
+def _milliseconds(microseconds: int) -> str:
+    return f"{microseconds // 1_000}{_THOUSANDTHS[microseconds % 1_000]}" if microseconds >= 0 else "null"
 
 
 class JsonFormat:
@@ -33,19 +40,17 @@ class JsonFormat:
         self._words = Memo(json_text)  # clients, consumers, methods, names of upstreams
         self._agents = Memo(json_string)
 
-    def _stamp(self, began: float) -> str:
-        second = int(began)
-        if second != self._second:
-            self._second = second
-            self._second_text = strftime('{"time":"%Y-%m-%dT%H:%M:%S', gmtime(second))
-        return self._second_text + _THOUSANDTHS[int((began - second) * 1_000)]
+    def _next_second(self, second: int) -> str:
+        self._second = second
+        self._second_text = strftime('{"time":"%Y-%m-%dT%H:%M:%S', gmtime(second))
+        return self._second_text
 
     def link(self, labels: Labels) -> Line:
         fixed = (
             f'"route":{json_text(labels.route)},"api":{json_text(labels.api)},'
             f'"version":{json_text(labels.version)},"operation_id":{json_text(labels.operation_id)},"status":'
         )
-        words, agents, stamp = self._words, self._agents, self._stamp
+        words, agents = self._words, self._agents
 
         def line(exchange: Exchange, total_us: int, upstream_us: int, gateway_us: int) -> bytes:
             fault = exchange.fault
@@ -53,17 +58,20 @@ class JsonFormat:
                 decision = _BY_BACKEND if exchange.answer_head_at else _BY_GATEWAY
             else:
                 decision = f'"{fault.reason}","decided_by":"{decided_by(exchange)}","response_flag":"{FLAGS[fault.kind.label]}"'
-            upstream_ms = f"{upstream_us // 1_000}{_THOUSANDTHS[upstream_us % 1_000]}" if upstream_us >= 0 else "null"
+            began_ms = int(time() * 1_000) - total_us // 1_000
+            second = began_ms // 1_000
             consumer = exchange.consumer
             return (
-                f'{stamp(time() - total_us / 1_000_000)}Z","request_id":"{exchange.request_id}",'
+                f"{self._second_text if second == self._second else self._next_second(second)}"
+                f'{_THOUSANDTHS[began_ms % 1_000]}Z","request_id":"{exchange.request_id}",'
                 f'"trace_id":"{exchange.trace_id}","span_id":"{exchange.span_id}",'
                 f'"client":{words[exchange.client]},"method":{words[exchange.method]},'
                 f'"path":{json_string(exchange.path)},{fixed}{exchange.status},"reason":{decision},'
                 f'"upstream":{words[exchange.upstream_name]},'
                 f'"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
-                f'"duration_ms":{total_us // 1_000}{_THOUSANDTHS[total_us % 1_000]},"upstream_ms":{upstream_ms},'
-                f'"gateway_ms":{gateway_us // 1_000}{_THOUSANDTHS[gateway_us % 1_000]},'
+                f'"duration_ms":{_SHORT_MS[total_us] if total_us < _SHORT_US else _milliseconds(total_us)},'
+                f'"upstream_ms":{_SHORT_MS[upstream_us] if 0 <= upstream_us < _SHORT_US else _milliseconds(upstream_us)},'
+                f'"gateway_ms":{_SHORT_MS[gateway_us] if gateway_us < _SHORT_US else _milliseconds(gateway_us)},'
                 f'"consumer":{words[consumer.name] if consumer is not None else _NOBODY},'
                 f'"user_agent":{agents[exchange.user_agent]},"protocol":{_PROTOCOLS.get(exchange.version, _NOBODY)}}}\n'
             ).encode()

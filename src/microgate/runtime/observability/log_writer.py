@@ -7,6 +7,7 @@ in the bounded queue is dropped and counted. A file that was renamed or removed 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import select
@@ -37,13 +38,16 @@ def prove(path: str) -> None:
     if path == "-":
         return
     try:
-        os.close(_open(path))
+        # A named pipe without a reader is fine, and must not hold up the start.
+        os.close(_open(path, os.O_NONBLOCK))
     except OSError as error:
+        if error.errno == errno.ENXIO:
+            return
         raise SettingsError(f"`accessLogConfig.path`: cannot write `{path}`: {_reason(error)}") from error
 
 
-def _open(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+def _open(path: str, flags: int = 0) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | flags, _FILE_MODE)
 
 
 def _reason(error: OSError) -> str:

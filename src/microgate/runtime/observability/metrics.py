@@ -52,7 +52,7 @@ COUNTERS = (
     "access_log_lines_dropped",
     "worker_starts",
 )
-GAUGES = ("active_requests", "connections")
+GAUGES = ("active_requests", "connections")  # the first is changed by `beginner` and `recorder`
 
 UNROUTED = 0  # the row of requests that belong to no operation
 
@@ -141,13 +141,22 @@ class Metrics:
 
         return add
 
+    def beginner(self) -> Callable[[], None]:
+        """The function that says that an exchange is in flight."""
+        cells, active = self._cells, self._base + _GAUGES
+
+        def begin() -> None:
+            cells[active] += 1
+
+        return begin
+
     def recorder(self, row: int) -> Record:
-        """The function that enters an exchange into a row.
+        """The function that enters an exchange that has ended into a row.
 
         It takes the status, the microseconds of the whole, of the upstream (below zero: no backend was asked) and of the
         gateway itself, and the bytes of the request's and the answer's body.
         """
-        cells = self._cells
+        cells, active = self._cells, self._base + _GAUGES
         base = self._rows + row * _ROW_WORDS
         upstream, gateway = base + _UPSTREAM, base + _GATEWAY_US
         received, sent = base + _BYTES_IN, base + _BYTES_OUT
@@ -156,6 +165,7 @@ class Metrics:
         def record(
             status: int, total_us: int, upstream_us: int, gateway_us: int, bytes_in: int, bytes_out: int
         ) -> None:
+            cells[active] -= 1
             slot = slots[status]
             cells[slot] += total_us
             cells[slot + 1 + bisect_left(BOUNDS_US, total_us)] += 1

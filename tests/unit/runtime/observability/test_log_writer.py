@@ -185,6 +185,8 @@ def test_a_file_in_a_folder_that_appears_later(world, tmp_path, caplog):
 def test_a_path_is_proved_at_the_start(tmp_path):
     log_writer.prove("-")
     log_writer.prove(str(tmp_path / "access.log"))
+    os.mkfifo(tmp_path / "pipe")
+    log_writer.prove(str(tmp_path / "pipe"))
     with pytest.raises(
         SettingsError, match=r"`accessLogConfig\.path`: cannot write `.*/nowhere/access\.log`: no such file"
     ):

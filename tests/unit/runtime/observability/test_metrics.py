@@ -74,10 +74,13 @@ def test_a_bound_belongs_to_its_bucket(region, plan, totals):
 def test_a_successor_goes_on_where_its_predecessor_died(region, plan, totals):
     for _ in range(2):
         metrics = Metrics(region, plan, 1)
-        metrics.gauge("active_requests")(1)
+        metrics.gauge("connections")(2)
+        metrics.beginner()()
+        metrics.beginner()()
         metrics.counter("access_log_lines")(5)
         metrics.recorder(2)(201, 1, 1, 1, 1, 1)
     assert totals.gauge("active_requests") == 1
+    assert totals.gauge("connections") == 2
     assert totals.counter("access_log_lines") == 10
     [(_, row)] = totals.rows()
     assert list(row.statuses) == [201]
