@@ -45,11 +45,11 @@ def shorten(document: bytes) -> bytes:
 
 
 def _may_verify(member: object) -> bool:
-    if not isinstance(member, dict) or member.get("kty") not in _KINDS:
+    if not isinstance(member, dict) or not all(isinstance(member.get(name, ""), str) for name in _KEPT):
         return False
     operations = member.get("key_ops")
     return (
-        member.get("use", "sig") == "sig"
+        member.get("kty") in _KINDS
+        and member.get("use", "sig") == "sig"
         and (operations is None or (isinstance(operations, list) and "verify" in operations))
-        and all(isinstance(member.get(name, ""), str) for name in _KEPT)
     )

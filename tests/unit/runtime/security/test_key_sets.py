@@ -28,6 +28,7 @@ RSA = {"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "a"}
         ({"kty": "oct", "k": "AAAA"}, False),
         ({"kty": "rsa"}, False),
         ({"kty": None}, False),
+        ({"kty": []}, False),
         ({"kid": 1}, False),
         ({"alg": ["RS256"]}, False),
         ({"n": None}, False),
