@@ -35,7 +35,10 @@ def plain(value: bytes) -> str:
     r"""The value with `\xhh` for quotes, backslashes, control characters and all that is not ASCII; `-` if empty."""
     if len(value) > MAX_VALUE_BYTES:
         value = _cut(value)
-    return _UNSAFE_IN_PLAIN.sub(_hexadecimal, value.decode("latin-1")) or "-"
+    text = value.decode("latin-1") or "-"
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return text
+    return _UNSAFE_IN_PLAIN.sub(_hexadecimal, text)
 
 
 def plain_word(value: bytes) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from functools import lru_cache
 from time import gmtime, strftime, time
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -47,13 +48,18 @@ class Record(NamedTuple):
 Field: TypeAlias = "Callable[[Record], str]"
 
 
+@lru_cache(maxsize=16)
+def _second(form: str, moment: int) -> str:
+    return strftime(form, gmtime(moment))
+
+
 def _iso_time(record: Record) -> str:
     began = record.began
-    return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(began))}.{int(began % 1 * 1_000):03d}Z"
+    return f"{_second('%Y-%m-%dT%H:%M:%S', int(began))}.{int(began % 1 * 1_000):03d}Z"
 
 
 def _local_time(record: Record) -> str:
-    return strftime("%d/%b/%Y:%H:%M:%S +0000", gmtime(record.began))
+    return _second("%d/%b/%Y:%H:%M:%S +0000", int(record.began))
 
 
 def _milliseconds(microseconds: int) -> str:

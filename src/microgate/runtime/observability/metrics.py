@@ -51,6 +51,10 @@ COUNTERS = (
     "access_log_lines",
     "access_log_lines_dropped",
     "worker_starts",
+    "token_verifications",
+    "token_verdicts_evicted",
+    "key_set_fetches",
+    "key_set_failures",
 )
 GAUGES = ("active_requests", "connections")  # the first is changed by `beginner` and `recorder`
 

@@ -18,6 +18,7 @@ from microgate.runtime.observability.metrics import (
     region_size,
     rows,
 )
+from microgate.runtime.security import counting
 
 WORKERS = 3
 
@@ -106,6 +107,11 @@ def test_faults_are_counted_by_kind(region, plan, totals):
             metrics.fault_counter(1)(kind.label)
     [(_, row)] = totals.rows()
     assert row.faults == [2] * len(faults.KINDS)
+
+
+def test_what_other_rooms_count_has_a_place(region, plan):
+    for name in counting.NAMES:
+        Metrics(region, plan, 0).counter(name)(1)
 
 
 def test_who_serves_is_known_to_the_next_steward(region, plan, totals):
