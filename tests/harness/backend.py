@@ -7,6 +7,7 @@ backend (`backend.script`) or by path (`backend.scripts`). One thread accepts, o
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import ssl
 import struct
@@ -120,6 +121,7 @@ class Backend:
         self.connections: list[Recorded] = []
         self.waits: list[threading.Event] = []
         self.errors: list[BaseException] = []
+        self._numbers = itertools.count()
         self._tls = tls
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -160,7 +162,9 @@ class Backend:
 
     @property
     def requests(self) -> list[Request]:
-        return [request for connection in self.connections for request in connection.requests]
+        """In the order in which their heads were read."""
+        found = [request for connection in self.connections for request in connection.requests]
+        return sorted(found, key=lambda request: request.number)
 
     @property
     def bytes(self) -> int:
@@ -243,7 +247,7 @@ class Backend:
         reader = Reader(receive)
         while not self._stopped:
             start, fields, head = reader.head()
-            request = Request(start, fields, head, connection=recorded.number)
+            request = Request(start, fields, head, connection=recorded.number, number=next(self._numbers))
             recorded.requests.append(request)
             talk = Talk(self, connection, reader, request)
             path = request.target.partition("?")[0]

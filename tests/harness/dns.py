@@ -25,13 +25,20 @@ class NameServer:
         self.silent: set[str] = set()
         self.failing: set[str] = set()
         self.asked: Counter[tuple[str, str]] = Counter()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._start(("127.0.0.1", 0))
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def go_away(self) -> None:
+        """Close the socket: queries are refused by the system."""
+        self._address = self._socket.getsockname()
+        self._stop()
+
+    def come_back(self) -> None:
+        """Serve again, on the same port."""
+        self._start(self._address)
 
     def fall_silent(self) -> None:
         self.silent = {"A", "AAAA"}
@@ -40,10 +47,18 @@ class NameServer:
         self.silent, self.failing = set(), set()
 
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def _start(self, address: tuple[str, int]) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(address)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _stop(self) -> None:
         # An empty datagram to itself ends the thread.
         self._socket.sendto(b"", self._socket.getsockname())
         self._thread.join()

@@ -77,9 +77,10 @@ class Answer(Message):
 
 @dataclass
 class Request(Message):
-    """A request as a backend read it."""
+    """A request as a backend read it; `number` counts over all its connections."""
 
     connection: int = 0
+    number: int = 0
 
     @property
     def method(self) -> str:

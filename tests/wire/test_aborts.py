@@ -93,7 +93,7 @@ def test_case_39_a_slot_is_free_after_the_client_left(gateway, backend):
     backend.scripts["/a"] = _stall
     running = gateway(
         describe({"/a": ["get"], "/b": ["get"]}),
-        settings="[httpClients]\nmaxActiveConnections = 1\nwaitTimeInMillis = 4000\n",
+        settings="[httpClients.poolConfig]\nmaxActiveConnections = 1\nwaitTimeInMillis = 4000\n",
     )
     with running.connect() as first, running.connect() as second:
         first.send(compose("GET", "/a"))

@@ -80,6 +80,7 @@ def test_case_40_a_backend_that_does_not_read_holds_the_client_back(gateway, bac
             pass
         assert sent < 64 * 1024 * 1024
         assert running.memory_kb() - before < GROWTH_KB
+        client.reset()
 
 
 def test_events_are_passed_on_singly(gateway, backend):

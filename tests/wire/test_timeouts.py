@@ -71,7 +71,8 @@ def test_case_38_a_slow_answer_within_its_limits_passes(gateway, backend):
 def test_a_wait_for_a_free_connection_ends_in_503(gateway, backend):
     backend.scripts["/held"] = lambda talk: talk.wait_for_end()
     running = gateway(
-        describe(["/held", "/a"]), settings="[httpClients]\nmaxActiveConnections = 1\nwaitTimeInMillis = 300\n"
+        describe(["/held", "/a"]),
+        settings="[httpClients.poolConfig]\nmaxActiveConnections = 1\nwaitTimeInMillis = 300\n",
     )
     with running.connect() as first, running.connect() as second:
         first.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
