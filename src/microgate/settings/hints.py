@@ -1,5 +1,7 @@
 """What a user probably meant by a key that is not known. Only `load.py` asks, when something is wrong already."""
 
+from collections.abc import Iterable
+
 from microgate.settings.entries import OLD_NAMES, Origin
 from microgate.settings.outside import COMMAND_LINE, PREFIX, split_upstream_key, squeeze
 from microgate.settings.schema import KEYS, Key, keys
@@ -9,6 +11,9 @@ def nearest(name: str, origin: Origin, names: frozenset[str]) -> str:
     """A hint with the nearest name that could be meant at that place, or nothing. `names` are the plan's upstreams."""
     plain, known = name, {one: one for one in (*_all_names(), *OLD_NAMES)}
     parts = split_upstream_key(name)
+    buried = _below_a_header(name, known)
+    if buried:
+        return f"did you mean `{buried}`? a key below a table's header belongs to that table"
     if parts is not None:
         known = {one + parts[1]: one + parts[1] for one in names}
     elif "[" in name:
@@ -35,6 +40,11 @@ def _same_last_word(name: str, known: dict[str, str]) -> list[str]:
     """A right key in the wrong table."""
     last = name.rpartition(".")[2].lower()
     return [one for one in known if one.rpartition(".")[2].lower() == last][:1]
+
+
+def _below_a_header(name: str, known: Iterable[str]) -> str:
+    """The full name of a key that was written below the header of another table."""
+    return next((one for one in known if name.endswith("." + one)), "")
 
 
 def _variable(name: str) -> str:

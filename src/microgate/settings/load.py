@@ -48,7 +48,6 @@ def load(source: Sources) -> Configuration:
 
     reader = Reader(values, file, report, lenient=not source.strict)
     settings = reader.section(Settings)
-    settings = _with_old_access_log(settings, reader)
     settings = msgspec.structs.replace(settings, raw=_upstream_keys(reader, source.names, report))
     _report_unknown(reader.values, source, report)
     if not any(finding.code == catalogue.UNREADABLE for finding in report.diagnostics):
@@ -59,19 +58,6 @@ def load(source: Sources) -> Configuration:
     if report.has_errors:
         raise Findings(findings)
     return Configuration(settings, tuple(reader.rows), findings)
-
-
-def _with_old_access_log(settings: Settings, reader: Reader) -> Settings:
-    """[b7a.http] asks for combined lines, as 3.x did, unless [accessLogConfig] says otherwise."""
-    old = settings.b7a.http
-    if not (old.access_console or old.access_path):
-        return settings
-    log = settings.access_log
-    if "accessLogConfig.format" not in reader.origins:
-        log = msgspec.structs.replace(log, format="combined")
-    if "accessLogConfig.path" not in reader.origins and old.access_path:
-        log = msgspec.structs.replace(log, path=old.access_path)
-    return msgspec.structs.replace(settings, access_log=log)
 
 
 def _upstream_keys(reader: Reader, names: frozenset[str], report: Report) -> dict[str, str]:

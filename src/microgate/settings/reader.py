@@ -61,7 +61,11 @@ class Reader:
             assert field.section is not None
             return self.section(field.section, name, is_off=is_off)
         if field.kind == "sections":
-            return self._array(field, name, is_off=is_off)
+            assert field.note is not None
+            # What has no effect as a whole is reported as a whole.
+            items = self._array(field, name, is_off=is_off or field.note.home is not Home.ACTED_ON)
+            self._judge(field, name, items, is_off=is_off)
+            return items
         if field.kind == "users":
             return self._users(field, name)
         return self._map(field, name) if field.kind == "map" else self._leaf(field, name, is_off=is_off)
@@ -159,9 +163,7 @@ class Reader:
             # The old form: one table where an array of tables belongs; its keys may come from anywhere.
             first = self.values[min(single)].origin
             self.origins[name] = first
-            items: tuple[Any, ...] = (self.section(field.section, name, is_off=is_off),)
-            self._judge(field, name, items, is_off=is_off)
-            return items
+            return (self.section(field.section, name, is_off=is_off),)
         for key in single:
             stray = self.values.pop(key)
             message = f"`{key}` cannot be set here, since the file has an array of tables `{name}`"
@@ -188,7 +190,6 @@ class Reader:
             self.origins[below] = self._file.origin(path)
             self.values.update(self._file.entries(table, path, below))
             items.append(self.section(field.section, below, is_off=is_off))
-        self._judge(field, name, tuple(items), is_off=is_off)
         return tuple(items)
 
     def _users(self, field: Field, name: str) -> dict[str, Any]:

@@ -50,7 +50,8 @@ def listeners(settings: Settings, finder: Finder) -> None:
     )
     for key, port in ports:
         if port > 0 and port in taken:
-            finder.found(catalogue.CONTRADICTION, key, f"`{key}` and `{taken[port]}` are the same port {port}")
+            written = key if finder.is_set(key) else taken[port]
+            finder.found(catalogue.CONTRADICTION, written, f"`{key}` and `{taken[port]}` are the same port {port}")
         taken[port] = key
     path = listener.unix_socket
     if len(path.encode()) > MAX_UNIX_PATH_BYTES:

@@ -171,8 +171,8 @@ class Caching(Section, frozen=True):
     """Verdicts on credentials, kept."""
 
     enabled: Annotated[bool, later("keep verdicts of the legacy key validation")] = True
-    token_cache_expiry_time: Annotated[int, later("longest life of a verdict in seconds", low=1)] = 900_000
-    token_cache_capacity: Annotated[int, later("verdicts kept", low=1)] = 10_000
+    token_cache_expiry_time: Annotated[int, acts("longest life of a verdict in seconds", low=1)] = 900_000
+    token_cache_capacity: Annotated[int, acts("verdicts kept by each worker", low=1)] = 10_000
     token_cache_eviction_factor: Annotated[float, later("share dropped when full", low=0)] = 0.25
 
 
