@@ -1,0 +1,63 @@
+"""Second pass: a document becomes a typed description, and all of it is surveyed for what nobody would read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microgate.toolkit import catalogue
+from microgate.toolkit.openapi import description
+from microgate.toolkit.openapi.survey import Survey
+from microgate.toolkit.openapi.yaml_reader import shown
+
+if TYPE_CHECKING:
+    from microgate.diagnostics import Report
+    from microgate.toolkit.openapi.description import Description
+    from microgate.toolkit.openapi.document import Document
+    from microgate.toolkit.openapi.folder import Folder
+    from microgate.toolkit.openapi.references import References
+
+
+class Binder:
+    """Binds the descriptions of one project, then surveys the files they share."""
+
+    def __init__(self, folder: Folder, references: References, report: Report) -> None:
+        self._folder = folder
+        self._references = references
+        self._report = report
+        self._survey = Survey(references, report)
+        self._extended: set[tuple[str, int]] = set()
+        self._surveyed: set[str] = set()
+
+    def bind(self, document: Document) -> Description | None:
+        """The description in a document, whose tree is dropped."""
+        found = description.read(document, self._references, self._report)
+        if found is not None:
+            self._survey.document(document, found.extended)
+            self._surveyed.add(document.name)
+            # Nodes of shared files live on; the ids of this document's may soon be others'.
+            self._extended.update(key for key in found.extended if key[0] != document.name)
+            _name_operations(found, self._report)
+        document.root = None
+        return found
+
+    def finish(self) -> None:
+        """Survey the shared files that are no descriptions themselves; a survey may find further ones."""
+        while True:
+            fresh = [found for found in self._folder.shared_documents() if found.name not in self._surveyed]
+            if not fresh:
+                return
+            for document in fresh:
+                self._surveyed.add(document.name)
+                self._survey.document(document, self._extended)
+
+
+def _name_operations(found: Description, report: Report) -> None:
+    """An operation's id labels logs and metrics, so two may not share one: the later is called after its path."""
+    names: dict[str, str] = {}
+    for operation in found.operations:
+        if operation.id in names:
+            message = f"operationId `{shown(operation.id)}` is used twice; first at {names[operation.id]}"
+            operation.id = f"{operation.method} {operation.path}"
+            hint = f"logs and metrics call this operation `{shown(operation.id)}`; give it an id of its own"
+            report.add(operation.at.diagnostic(catalogue.OPERATION_ID_TWICE, message, hint))
+        names[operation.id] = operation.at.where

@@ -1,0 +1,70 @@
+"""Last pass: a checked project becomes a plan. Nothing is reported here; the same project gives the same plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microgate import __version__
+from microgate.plan.model import Api, Operation, Plan, Upstream
+from microgate.toolkit.compiler.resolve import UNLIMITED
+
+if TYPE_CHECKING:
+    from microgate.toolkit.compiler.model import ResolvedApi, ResolvedOperation, ResolvedProject
+    from microgate.toolkit.openapi.cursor import Located
+
+
+def lower(project: ResolvedProject, inputs: dict[str, str]) -> Plan:
+    """The plan of a project; `inputs` are its files with their digests."""
+    upstreams: dict[Upstream, int] = {}
+    apis = tuple(_api(api, upstreams) for api in project.apis)
+    return Plan(
+        project=project.name,
+        engine=__version__,
+        apis=apis,
+        upstreams=tuple(upstreams),
+        policies=tuple(
+            policy for level in sorted(project.policies) for _, policy in sorted(project.policies[level].items())
+        ),
+        inputs=tuple(sorted(inputs.items())),
+    )
+
+
+def _api(api: ResolvedApi, upstreams: dict[Upstream, int]) -> Api:
+    source = api.source
+    extensions = source.extensions
+    redirect, transports = extensions.https_redirect, extensions.transports
+    return Api(
+        id=api.id,
+        name=source.title.value,
+        version=source.version.value,
+        base_path=api.base_path,
+        file=source.file,
+        operations=tuple(_operation(operation, upstreams) for operation in api.operations),
+        hosts=extensions.hosts.value if extensions.hosts else (),
+        transports=tuple(sorted(transports.value)) if transports else ("http", "https"),
+        redirect_http=redirect.value if redirect else False,
+        auth_header=extensions.auth_header.value if extensions.auth_header else "",
+        owner=extensions.owner.value if extensions.owner else "",
+        tier=_tier(api.tier),
+    )
+
+
+def _operation(operation: ResolvedOperation, upstreams: dict[Upstream, int]) -> Operation:
+    return Operation(
+        id=operation.id,
+        method=operation.source.method,
+        path=operation.source.path,
+        security=operation.security,
+        production=_index(operation.production, upstreams),
+        sandbox=_index(operation.sandbox, upstreams),
+        max_body_bytes=operation.max_body_bytes,
+        tier=_tier(operation.tier),
+    )
+
+
+def _index(upstream: Upstream | None, upstreams: dict[Upstream, int]) -> int | None:
+    return None if upstream is None else upstreams.setdefault(upstream, len(upstreams))
+
+
+def _tier(tier: Located[str] | None) -> str:
+    return "" if tier is None or tier.value == UNLIMITED else tier.value

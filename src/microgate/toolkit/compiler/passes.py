@@ -1,0 +1,72 @@
+"""The compiler: `load -> bind -> resolve -> check -> lower`. Each pass reports what it finds and carries on, so that one run
+shows every mistake. The command line and the test kit call it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microgate.toolkit import catalogue
+from microgate.toolkit.compiler import user_code
+from microgate.toolkit.compiler.bind import Binder
+from microgate.toolkit.compiler.check import check
+from microgate.toolkit.compiler.interceptor_sources import InterceptorSources
+from microgate.toolkit.compiler.load import load_project
+from microgate.toolkit.compiler.lower import lower
+from microgate.toolkit.compiler.model import ResolvedProject
+from microgate.toolkit.compiler.resolve import resolve
+from microgate.toolkit.openapi.document import whole_file
+from microgate.toolkit.openapi.folder import Folder
+from microgate.toolkit.openapi.references import References
+from microgate.toolkit.project import policies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from microgate.diagnostics import Report
+    from microgate.plan.model import Plan
+    from microgate.toolkit.compiler.model import ResolvedApi
+    from microgate.toolkit.openapi.document import Document
+
+
+def compile_project(project: Path, report: Report) -> Plan | None:
+    """The plan of a project's folder; None where `report` has errors."""
+    if not project.is_dir():
+        hint = "make one with `microgate init NAME`"
+        message = "is not a folder" if project.exists() else "the project does not exist"
+        report.add(whole_file(catalogue.NO_PROJECT, message, str(project), hint))
+        return None
+    folder = Folder(project)
+    apis = _apis(folder, load_project(folder, report), report)
+    user_code.check(folder, report)
+    found = ResolvedProject(
+        name=folder.root.name,
+        apis=apis,
+        policies=policies.read(folder, report),
+        interceptors=InterceptorSources.read(folder, report),
+    )
+    return _finish(found, folder, report)
+
+
+def compile_description(file: Path, report: Report) -> Plan | None:
+    """The plan of one OpenAPI file without a project; None where `report` has errors. Its folder is its project."""
+    folder = Folder(file.absolute().parent)
+    document = folder.read(file.absolute(), report)
+    apis = _apis(folder, [document] if document is not None else [], report)
+    return _finish(ResolvedProject(file.stem, apis, {}, InterceptorSources()), folder, report)
+
+
+def _apis(folder: Folder, documents: Iterable[Document], report: Report) -> list[ResolvedApi]:
+    references = References(folder, report)
+    binder = Binder(folder, references, report)
+    apis = [
+        resolve(description, report) for document in documents if (description := binder.bind(document)) is not None
+    ]
+    binder.finish()
+    return apis
+
+
+def _finish(project: ResolvedProject, folder: Folder, report: Report) -> Plan | None:
+    check(project, report)
+    return None if report.has_errors else lower(project, folder.digests)

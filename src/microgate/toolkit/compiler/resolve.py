@@ -1,0 +1,113 @@
+"""Third pass: inheritance is applied, so that every operation knows its path, security, endpoints and limits."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from microgate.plan.paths import TemplateError, parse_base_path, parse_template
+from microgate.toolkit import catalogue
+from microgate.toolkit.compiler.model import ResolvedApi, ResolvedOperation
+from microgate.toolkit.compiler.resolve_endpoints import Endpoints
+from microgate.toolkit.compiler.resolve_security import Access
+
+if TYPE_CHECKING:
+    from microgate.diagnostics import Report
+    from microgate.toolkit.openapi.cursor import Located, Spot
+    from microgate.toolkit.openapi.description import Description, Operation
+    from microgate.toolkit.openapi.extensions import Extensions
+
+UNLIMITED = "Unlimited"
+
+
+def resolve(description: Description, report: Report) -> ResolvedApi:
+    """One API with everything that its operations inherit."""
+    api_id = make_api_id(description.title.value, description.version.value)
+    base_path, at = _base_path(description, report)
+    api = ResolvedApi(
+        source=description,
+        id=api_id,
+        base_path=base_path,
+        base_path_at=at,
+        tier=_tier(description.extensions.tier, description.extensions.apim_tier),
+    )
+    access = Access(description, report)
+    endpoints = Endpoints(description, api_id, report)
+    for operation in description.operations:
+        template_error = ""
+        try:
+            template = parse_template(operation.path)
+        except TemplateError as error:
+            template_error = str(error)
+        if template_error:
+            report.add(operation.path_at.diagnostic(catalogue.PATH_TEMPLATE, template_error))
+            continue
+        api.operations.append(
+            ResolvedOperation(
+                source=operation,
+                id=operation.id,
+                template=template,
+                security=access.of(operation),
+                production=endpoints.production(operation),
+                sandbox=endpoints.sandbox(operation),
+                max_body_bytes=_max_body(operation.extensions, description.extensions),
+                tier=_operation_tier(api, operation, report),
+            )
+        )
+    endpoints.finish(api.operations)
+    return api
+
+
+def make_api_id(name: str, version: str) -> str:
+    """WSO2 §2.3: also the name of an API's inline endpoints, so run-time override keys depend on it."""
+    return "api_" + hashlib.sha256(f"{name}:{version}".encode()).hexdigest()
+
+
+def _base_path(description: Description, report: Report) -> tuple[str, Spot]:
+    """The base path without a trailing slash, and where it comes from (WSO2 §2.4, §3.1)."""
+    own = description.extensions.base_path
+    if own is not None:
+        text = own.value.replace("{version}", description.version.value)
+        return _checked_base_path(text, own.at, report)
+    if description.servers:
+        first = description.servers[0]
+        try:
+            path = first.path
+        except ValueError:
+            path = ""  # the malformed URL is reported with the endpoints
+        if path:
+            return _checked_base_path(path, first.at, report)
+    at = description.servers[0].at if description.servers else description.at
+    message = "no server has a path and there is no `x-wso2-basePath`, so the base path is `/`"
+    report.add(at.diagnostic(catalogue.BASE_PATH_ASSUMED, message, "add `x-wso2-basePath: /…` at the root"))
+    return "/", at
+
+
+def _checked_base_path(text: str, at: Spot, report: Report) -> tuple[str, Spot]:
+    path = "/" + text.strip("/")
+    try:
+        parse_base_path(path)
+    except TemplateError as error:
+        hint = "a base path is plain text such as `/store/v1`; `{version}` stands for `info.version`"
+        report.add(at.diagnostic(catalogue.BASE_PATH, str(error), hint))
+        return "/", at
+    return path, at
+
+
+def _max_body(operation: Extensions, root: Extensions) -> int | None:
+    found = operation.max_body or root.max_body
+    return None if found is None else found.value
+
+
+def _tier(first: Located[str] | None, second: Located[str] | None) -> Located[str] | None:
+    return first if first is not None else second
+
+
+def _operation_tier(api: ResolvedApi, operation: Operation, report: Report) -> Located[str] | None:
+    """WSO2 §3.4: on operations the API Manager's key wins, and a tier of the API drops them all."""
+    tier = _tier(operation.extensions.apim_tier, operation.extensions.tier)
+    if tier is not None and api.tier is not None and tier.value != UNLIMITED:
+        message = f"the tier `{tier.value}` is neglected, since the API has the tier `{api.tier.value}`"
+        report.add(tier.at.diagnostic(catalogue.TIER_NEGLECTED, message, "remove one of the two"))
+        return None
+    return tier

@@ -1,0 +1,53 @@
+"""An interceptor that an API names must exist. Ballerina and Java cannot run here, so each use of one is named with its file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microgate.toolkit import catalogue
+from microgate.toolkit.compiler.rules.unsupported import REMOVE
+from microgate.toolkit.nearest import did_you_mean
+from microgate.toolkit.openapi.yaml_reader import shown
+
+if TYPE_CHECKING:
+    from microgate.diagnostics import Report
+    from microgate.toolkit.compiler.interceptor_sources import InterceptorSources
+    from microgate.toolkit.compiler.model import ResolvedProject
+    from microgate.toolkit.openapi.cursor import Located
+    from microgate.toolkit.openapi.extensions import Extensions
+
+REWRITE = "rewrite it as a Python function in interceptors/"
+
+
+def check(project: ResolvedProject, report: Report) -> None:
+    for api in project.apis:
+        _check_both(api.source.extensions, project.interceptors, report)
+        for operation in api.source.operations:
+            _check_both(operation.extensions, project.interceptors, report)
+
+
+def _check_both(extensions: Extensions, sources: InterceptorSources, report: Report) -> None:
+    for use in (extensions.request_interceptor, extensions.response_interceptor):
+        if use is not None:
+            _check_use(use, sources, report)
+
+
+def _check_use(use: Located[str], sources: InterceptorSources, report: Report) -> None:
+    name = use.value
+    shown_name = shown(name)
+    if name.startswith("java:"):
+        message = f"the Java interceptor `{shown_name}` cannot run here"
+        report.add(use.at.diagnostic(catalogue.FOREIGN_CODE, message, REWRITE))
+    elif "/" in name:
+        message = f"the interceptor `{shown_name}` comes from Ballerina's policy hub and cannot run here"
+        report.add(use.at.diagnostic(catalogue.FOREIGN_CODE, message, REWRITE))
+    elif name in sources.python:
+        message = f"interceptors (`{shown_name}`) are not supported yet"
+        report.add(use.at.diagnostic(catalogue.NOT_SUPPORTED_YET, message, REMOVE))
+    elif name in sources.ballerina:
+        message = f"the interceptor `{shown_name}` is Ballerina ({sources.ballerina[name]}) and cannot run here"
+        report.add(use.at.diagnostic(catalogue.FOREIGN_CODE, message, REWRITE))
+    else:
+        message = f"the interceptor `{shown_name}` is not defined"
+        hint = did_you_mean(name, [*sources.python, *sources.ballerina], "define it as a function in interceptors/")
+        report.add(use.at.diagnostic(catalogue.UNDEFINED_INTERCEPTOR, message, hint))

@@ -1,0 +1,24 @@
+"""Lists every operation that is open, and proves that the project itself opened it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microgate.toolkit import catalogue
+from microgate.toolkit.openapi.yaml_reader import shown
+
+if TYPE_CHECKING:
+    from microgate.diagnostics import Report
+    from microgate.toolkit.compiler.model import ResolvedProject
+
+
+def check(project: ResolvedProject, report: Report) -> None:
+    for api in project.apis:
+        for operation in api.operations:
+            security = operation.security
+            # An operation without schemes would let everybody in and nobody could say who opened it.
+            assert security.opened_by or security.schemes
+            if security.opened_by:
+                source = operation.source
+                message = f"`{source.method} {shown(source.path)}` is open: {security.opened_by}"
+                report.add(source.at.diagnostic(catalogue.OPEN_OPERATION, message))

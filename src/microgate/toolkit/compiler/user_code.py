@@ -1,0 +1,112 @@
+"""Users' code of other languages in a project: Ballerina filters, Java libraries, gRPC definitions. None of it can run here,
+so what has an effect under WSO2 is an error, what has none is at most a warning; untouched stubs are neither.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING
+
+from microgate.toolkit import catalogue
+from microgate.toolkit.openapi.document import read_source, whole_file
+from microgate.toolkit.project import layout
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from microgate.diagnostics import Report
+    from microgate.toolkit.openapi.document import Document
+    from microgate.toolkit.openapi.folder import Folder
+
+SHIPPED_PROTO_FILES = ("wso2_options.proto", "wso2CustomOptions.proto")
+
+_COMMENT = re.compile(r"//[^\n]*|^[ \t]*#[^\n]*", re.MULTILINE)
+_FUNCTION = re.compile(r"\bfunction\s+(\w+)\s*\([^{;]*?\{")
+_CALL = re.compile(r"([\w:.]+)\s*\(")
+_ASSIGNMENT = re.compile(r"\w\s*\.\s*\w+\s*=[^=]|\]\s*=[^=]|->|\breturn\s+false\b")
+_WORDS = frozenset({"if", "match", "while", "foreach", "check", "is"})
+
+
+def check(folder: Folder, report: Report) -> None:
+    """Report the code of a project that this gateway cannot run."""
+    for path in _files(folder, layout.EXTENSIONS):
+        if path.suffix == ".bal":
+            _check_ballerina(path, folder, report)
+        elif path.suffix == ".py":
+            _check_python(path, folder, report)
+    for path in _files(folder, layout.LIBRARIES):
+        if path.suffix == ".jar":
+            hint = "rewrite what it does in Python, then remove it"
+            message = "a Java library is not used"
+            report.add(whole_file(catalogue.FOREIGN_CODE_UNUSED, message, folder.name(path), hint))
+    for path in _files(folder, layout.GRPC_DEFINITIONS):
+        if path.suffix == ".proto" and path.name not in SHIPPED_PROTO_FILES:
+            message = "gRPC definitions are not supported yet"
+            report.add(whole_file(catalogue.NOT_SUPPORTED_YET, message, folder.name(path), "remove the file"))
+
+
+def _files(folder: Folder, name: str) -> list[Path]:
+    return [path for path in sorted((folder.root / name).rglob("*")) if path.is_file() and folder.contains(path)]
+
+
+def _check_ballerina(path: Path, folder: Folder, report: Report) -> None:
+    source = read_source(path, folder.name(path), report)
+    if source is None:
+        return
+    for name, line in functions_with_effect(source.text):
+        message = f"the Ballerina function `{name}` of an extension cannot run here; it applied to all APIs"
+        hint = "rewrite it in Python, or remove the file if it is not needed"
+        report.add(source.diagnostic(catalogue.FOREIGN_CODE, message, line << 26, hint=hint))
+
+
+def functions_with_effect(text: str) -> list[tuple[str, int]]:
+    """Name and line (from 0) of the functions of a Ballerina file that do anything.
+
+    The stubs that `micro-gw init` made only dispatch to functions without a body; so a function does nothing when it
+    assigns nothing but its own variables and calls nothing but functions of this file that do nothing.
+    """
+    code = _COMMENT.sub(lambda match: " " * len(match[0]), text)
+    bodies: dict[str, tuple[str, int]] = {}
+    for match in _FUNCTION.finditer(code):
+        end = _closing_brace(code, match.end())
+        bodies[match[1]] = (code[match.end() : end], code.count("\n", 0, match.start()))
+    active: set[str] = set()
+    while True:
+        more = {name for name, (body, _) in bodies.items() if name not in active and _acts(body, bodies, active)}
+        if not more:
+            return [(name, line) for name, (_, line) in bodies.items() if name in active]
+        active |= more
+
+
+def _acts(body: str, bodies: dict[str, tuple[str, int]], active: set[str]) -> bool:
+    if _ASSIGNMENT.search(body):
+        return True
+    called = set(_CALL.findall(body)) - _WORDS
+    return any(name not in bodies or name in active for name in called)
+
+
+def _closing_brace(code: str, start: int) -> int:
+    depth = 1
+    for match in re.compile(r"[{}]").finditer(code, start):
+        depth += 1 if match[0] == "{" else -1
+        if depth == 0:
+            return match.start()
+    return len(code)
+
+
+def _check_python(path: Path, folder: Folder, report: Report) -> None:
+    source = read_source(path, folder.name(path), report)
+    if source is not None and not _is_stub(source):
+        message = "extensions in Python are not supported yet"
+        report.add(whole_file(catalogue.NOT_SUPPORTED_YET, message, source.name, "empty the file"))
+
+
+def _is_stub(source: Document) -> bool:
+    """A file that holds nothing but its docstring and imports."""
+    try:
+        tree = ast.parse(source.text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    inert = (ast.Import, ast.ImportFrom, ast.Pass)
+    return all(isinstance(node, inert) or isinstance(getattr(node, "value", None), ast.Constant) for node in tree.body)

@@ -1,0 +1,24 @@
+"""The known name that a user most likely meant, for hints."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_COMPARED = 2000  # names; more than that a hint is not worth its time
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The nearest of `known`, ignoring case, or "" where none is near."""
+    originals = {candidate.lower(): candidate for candidate in list(known)[:MAX_COMPARED]}
+    found = get_close_matches(name[:100].lower(), originals, n=1, cutoff=0.7)
+    return originals[found[0]] if found else ""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A hint that names the nearest known name, or `otherwise`."""
+    found = nearest(name, known)
+    return f"did you mean `{found}`?" if found else otherwise
