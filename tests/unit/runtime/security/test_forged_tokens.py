@@ -228,6 +228,10 @@ def with_bad_claims(signers: dict[str, Signer]) -> Iterator[Forged]:
         yield f"{name} {value!r}", sealed(signer, {}, CLAIMS | {name: value}), refusals.CLAIMS
     for name, value in itertools.product(("sub", "keytype"), (1, True, None, ["a"], {"a": 1})):
         yield f"{name} {value!r}", sealed(signer, {}, CLAIMS | {name: value}), refusals.CLAIMS
+
+
+def with_a_bad_payload(signers: dict[str, Signer]) -> Iterator[Forged]:
+    signer = signers["EdDSA"]
     header = as_json({"alg": "EdDSA", "kid": "EdDSA"})
     rest = as_json(CLAIMS)[1:]
     for name, payload in {
@@ -324,6 +328,7 @@ def test_r10_no_forged_token_is_accepted(strict_gate, signers) -> None:
         with_a_key_of_its_own,
         with_a_bad_header,
         with_bad_claims,
+        with_a_bad_payload,
         broken_bytes,
     )
     corpus = [forged for make in makers for forged in make(signers)]
