@@ -10,7 +10,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from microgate.runtime.security import refusals
-from microgate.runtime.security.context import SecurityContext
 from microgate.runtime.security.refusals import TokenError, UnknownKeyError
 
 if TYPE_CHECKING:
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from microgate.runtime.exchange import Consumer, Exchange
     from microgate.runtime.faults import Fault
     from microgate.runtime.pipeline import Outcome, Stage
-
-__all__ = ["SecurityContext", "link"]
+    from microgate.runtime.security.context import SecurityContext
 
 
 def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | None:

@@ -68,3 +68,8 @@ class SecurityContext:
         longest = now + self.settings.caching.token_cache_expiry_time
         self.verdicts.keep(value, verdict if verdict.until <= longest else verdict._replace(until=longest))
         return verdict.consumer
+
+
+def prove(settings: Settings) -> None:
+    """Raise KeyMaterialError for a configured key that cannot be had: for the supervisor, before anything serves."""
+    SecurityContext(settings, None)

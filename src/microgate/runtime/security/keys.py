@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_KEY_SET_BYTES = control.MAX_BYTES - 4_096
 
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
 log = logging.getLogger("microgate.security")
 
 
@@ -214,9 +216,13 @@ class _Remote:
         self._url = url
         self._settings = settings
         self._tls: SSLContext | None = None
+        self._warned = False
 
     async def ask(self) -> bytes | None:
         address = parse_address(self._url)
+        if not address.secure and address.host not in _LOOPBACK and not self._warned:
+            self._warned = True
+            log.warning("the key set %s comes without TLS: who can change it on its way can sign tokens", self._url)
         if address.secure and self._tls is None:
             try:
                 self._tls = make_tls(self._settings)

@@ -24,7 +24,7 @@ from harness.minting import (
 from microgate.errors import KeyMaterialError
 from microgate.plan.model import Api, Operation, Security
 from microgate.runtime.security import authenticate, refusals
-from microgate.runtime.security.context import SecurityContext
+from microgate.runtime.security.context import SecurityContext, prove
 from microgate.settings.model import Auth, Caching, Compatibility, JwtIssuer, Listener, Server
 
 
@@ -278,7 +278,7 @@ def test_weakness_1_and_case_08_no_key_material_stops_the_start(entry, content, 
         file.write_bytes(content)
     values = {name: str(file) for name in entry}
     with pytest.raises(KeyMaterialError) as caught:
-        SecurityContext(settings_of(JwtIssuer(issuer=ISSUER, **values)), None)
+        prove(settings_of(JwtIssuer(issuer=ISSUER, **values)))
     assert str(caught.value) == message.replace("FILE", str(file))
 
 
@@ -286,9 +286,9 @@ def test_the_code_that_verifies_is_imported_for_issuers_alone(run_python) -> Non
     run_python(
         """
         import sys
-        from microgate.runtime.security import authenticate, authorise
+        from microgate.runtime.security import authenticate, authorise, context
         from microgate.settings.model import Settings
-        authenticate.SecurityContext(Settings(), None)
+        context.SecurityContext(Settings(), None)
         assert "cryptography" not in sys.modules
         assert "microgate.runtime.security.issuers" not in sys.modules
         """

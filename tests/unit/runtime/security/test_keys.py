@@ -422,3 +422,14 @@ def test_a_key_set_in_a_file_is_read_again_when_it_changes(tmp_path, pair, monke
             assert await built.reason(old.token()) == refusals.KEY_UNKNOWN
 
     asyncio.run(play())
+
+
+def test_a_key_set_without_tls_is_warned_of(pair, caplog) -> None:
+    settings = settings_of(JwtIssuer(issuer=ISSUER, jwks_url="http://127.0.0.2:1/keys"))
+
+    async def play() -> None:
+        async with house(settings) as built:
+            assert await built.reason(pair[0].token()) == refusals.KEYS_UNAVAILABLE
+
+    asyncio.run(play())
+    assert caplog.text.count("comes without TLS") == 1

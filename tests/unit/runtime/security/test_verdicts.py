@@ -81,17 +81,17 @@ def test_memory_stays_within_the_stated_bound() -> None:
     ]
     header = b64(b'{"alg":"RS256"}')
     for shape in shapes:
-        verdicts = Verdicts(1 << 20, 1_000_000, Clock(), uncounted("token_verdicts_evicted"))
+        verdicts = Verdicts(1 << 19, 1_000_000, Clock(), uncounted("token_verdicts_evicted"))
         gc.collect()
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
-        for index in range(700):
+        for index in range(300):
             token = header + b"." + b64(as_json(shape(index))) + b"." + b64(bytes(256))
             consumer = claims.consumer_of(parse(token).claims, "aud")
             verdicts.keep(b"Bearer " + token, Verdict(NOW + 60, consumer))
         gc.collect()
         taken = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
-        assert verdicts.size_bytes <= 1 << 20
-        assert len(verdicts) > 30
+        assert verdicts.size_bytes <= 1 << 19
+        assert len(verdicts) > 20
         assert taken <= 1.1 * verdicts.size_bytes, (taken, verdicts.size_bytes, len(verdicts))
