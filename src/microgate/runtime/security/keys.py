@@ -133,10 +133,14 @@ class Follower:
             source=self._source,
             jwks=self._jwks,
             attempt=self._attempts,
-            wait_s=max(min(self._on_demand_at, self._ask_next_at) - now, 0.0),
+            wait_s=max(self._next_at() - now, 0.0),
             expires_s=expires_s,
             pending=self._asking,
         )
+
+    def _next_at(self) -> float:
+        """When the source is asked again at the earliest, should a worker wish it."""
+        return min(self._on_demand_at, self._ask_next_at) if self._jwks else self._ask_next_at
 
     def _on_hello(self, slot: int, message: Hello) -> None:
         self._tell(slot)
@@ -148,7 +152,8 @@ class Follower:
         if self._asking:
             return  # the answer to all comes when the fetch is done
         now = monotonic()
-        if message.key_id in self._key_ids or now < self._on_demand_at:
+        # Without any key the retries are under way: a fetch on demand is kept for a rotation.
+        if not self._jwks or message.key_id in self._key_ids or now < self._on_demand_at:
             self._tell(slot)
             return
         self._on_demand_at = now + self._pace.cool_down

@@ -234,11 +234,11 @@ def test_case_28_r14_an_outage_is_survived_until_the_keys_expire(issuer, pair, c
 
 
 def test_case_08_no_keys_from_the_start_means_closed_and_recovers_alone(issuer, pair, caplog) -> None:
-    old, _ = pair
+    old, new = pair
     down(issuer)
 
     async def play() -> None:
-        async with house(trusting(issuer), workers=2, pace=RESTLESS) as built:
+        async with house(trusting(issuer), workers=2, pace=RESTLESS._replace(renew=60.0)) as built:
             for worker in range(2):
                 exchange = await built.gates[worker].judge_slowly(b"Bearer " + old.token())
                 assert exchange.fault.kind.status == 503
@@ -246,6 +246,8 @@ def test_case_08_no_keys_from_the_start_means_closed_and_recovers_alone(issuer, 
                 assert exchange.consumer is None
             publish(issuer, old)
             await until_reason(built, old.token(), "")
+            publish(issuer, old, new)
+            assert await built.reason(new.token()) == "", "the outage has not used up the fetch for a rotation"
 
     asyncio.run(play())
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
