@@ -30,7 +30,7 @@ def build(project: str, deployment: str | None, output: str | None, console: Con
     from microgate.toolkit.project import layout
 
     target = targets.find_project(project)
-    plan = targets.obtain(target, console)
+    plan = targets.obtain(target, console, deployment)
     file = Path(output) if output else layout.artefact_file(target.path)
     with console.progress(f"writing {file}"):
         data = pack.pack(plan)

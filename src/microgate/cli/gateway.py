@@ -125,7 +125,7 @@ def find_artefact(text: str) -> Path:
     if named.is_file() and named.suffix == ".jar":
         raise ArtefactError(
             f"Path to executable jar file is invalid: `{text}` is not ours",
-            f"build the project anew: microgate build {named.parent.parent}",
+            "build the project anew with `microgate build PROJECT`",
         )
     hint = "give the file that `micro-gw build` names as its target"
     raise ArtefactError(f"Path to executable jar file is invalid: {text}", hint)

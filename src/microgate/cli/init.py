@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     console.say(f"project `{folder}` is initialised")
     if not arguments.api_definition:
         console.say(f"next: put your OpenAPI files into {folder / 'api_definitions'}")
-    console.say(f"then: microgate build {folder}")
+    console.say(f"then: microgate build {shlex.quote(str(folder))}")
     return 0
 
 

@@ -4,6 +4,7 @@ the commands of `microgate`. Errors open with `micro-gw: ` and every failure exi
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,7 +90,9 @@ def _init(words: list[str], console: Console) -> int:
     arguments.name = arguments.name.strip("/")
     folder = init.create(arguments, console)
     console.data(f"Project '{folder}' is initialized successfully.")
-    console.data(f"To continue: 1. put API definitions into {folder}/api_definitions  2. run: micro-gw build {folder}")
+    console.data(
+        f"Put API definitions into {folder}/api_definitions, then run: micro-gw build {shlex.quote(str(folder))}"
+    )
     return 0
 
 

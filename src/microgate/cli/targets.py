@@ -61,33 +61,39 @@ def find(text: str) -> Target:
 
 def find_project(text: str) -> Target:
     """As `find`, for a command that takes a project only."""
+    if not Path(text).exists():
+        raise ProjectError(f"project `{text}` does not exist", f"make it with `microgate init {text}`")
     target = find(text)
     if target.kind is not Kind.PROJECT:
         raise ProjectError(f"`{text}` is not a project folder", "make one with `microgate init NAME -a FILE`")
     return target
 
 
-def compile_target(target: Target, report: Report) -> Plan | None:
-    """Compile a project or description; None where the report has errors. Files are named as from where the user stands."""
+def compile_target(target: Target, report: Report, deployment: str | None = None) -> Plan | None:
+    """Compile a project or description; None where the report has errors. Files are named as from where the user stands.
+
+    `deployment` is a file to check instead of the project's own deployment configuration.
+    """
     from microgate.toolkit import compiler
 
     own = Report()
     if target.kind is Kind.PROJECT:
         plan = compiler.compile_project(target.path, own)
+        _check_deployment(target, deployment, report)
     else:
         plan = compiler.compile_description(target.path, own)
     for diagnostic in own.diagnostics:
         report.add(_from_here(diagnostic, target.base))
-    return None if own.has_errors else plan
+    return None if report.has_errors else plan
 
 
-def obtain(target: Target, console: Console) -> Plan:
+def obtain(target: Target, console: Console, deployment: str | None = None) -> Plan:
     """The plan of a target, opened or compiled in memory. Warnings are printed; errors raise Findings or ArtefactError."""
     if target.kind is Kind.ARTEFACT:
         return open_artefact(target.path).plan
     report = Report()
     with console.progress(f"compiling {target.path}"):
-        plan = compile_target(target, report)
+        plan = compile_target(target, report, deployment)
     if plan is None:
         raise Findings(report.diagnostics)
     tell(report.diagnostics, console)
@@ -100,6 +106,14 @@ def tell(diagnostics: list[Diagnostic], console: Console) -> None:
         from microgate.cli import diagnostics_text
 
         console.say(diagnostics_text.render(diagnostics, paint=console.paint))
+
+
+def _check_deployment(target: Target, chosen: str | None, report: Report) -> None:
+    from microgate.toolkit.project import deployment, layout
+
+    file = Path(chosen) if chosen else target.path / layout.DEPLOYMENT
+    if chosen or file.exists():
+        deployment.check(file, str(file), report)
 
 
 def _from_here(diagnostic: Diagnostic, base: Path) -> Diagnostic:

@@ -99,6 +99,7 @@ def _download(url: str, access: Access) -> tuple[str, bytes]:
         raise ProjectError(f"{url}: cannot be downloaded: the server answers {error.code} {error.reason}") from error
     except (OSError, HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        reason = getattr(reason, "verify_message", None) or getattr(reason, "strerror", None) or reason
         raise ProjectError(f"{url}: cannot be downloaded: {reason}") from error
     return _checked(url, name, content)
 

@@ -10,8 +10,8 @@ from microgate.plan.model import Policy
 from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean
 from microgate.toolkit.openapi.cursor import Cursor
+from microgate.toolkit.openapi.tree import shown
 from microgate.toolkit.openapi.values import Reader
-from microgate.toolkit.openapi.yaml_reader import shown
 from microgate.toolkit.project import layout
 
 if TYPE_CHECKING:
