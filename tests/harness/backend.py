@@ -223,10 +223,10 @@ class Backend:
                 self.errors.append(error)
             raise
         finally:
-            recorded.ended = recorded.ended or "ours"
             with self._lock:
                 self._open.discard(connection)
             connection.close()
+            recorded.ended = recorded.ended or "ours"
 
     def _secure(self, connection: socket.socket, tls: ssl.SSLContext) -> socket.socket:
         connection.settimeout(5)

@@ -7,6 +7,7 @@ import threading
 
 from harness.backend import respond
 from harness.descriptions import describe
+from harness.waiting import wait_until
 
 METHODS = ["get", "post", "put", "delete", "patch"]
 
@@ -104,5 +105,6 @@ def test_case_35_a_post_is_not_given_to_a_connection_that_the_backend_has_closed
     with gateway(describe({"/a": METHODS, "/warm": ["get"]})).connect() as client:
         for number in range(50):
             assert client.get("/warm").status == 200
+            wait_until(lambda: backend.connections[-1].ended == "ours", "the backend to close")
             assert client.request("POST", "/a", body=b"%d" % number).status == 200
     assert [r.body for r in backend.requests if r.method == "POST"] == [b"%d" % number for number in range(50)]

@@ -105,11 +105,15 @@ class AnswerInput:
         assert self._parser is not None
         exchange = self._exchange
         status = self._parser.get_status_code()
+        version = self._parser.get_http_version()
         self._framing_bytes = 0
+        if version not in {"1.1", "1.0"}:
+            self._fault = Fault(faults.BACKEND_BAD_ANSWER, "backend.version")
+            return
         if status < 200:
             self._on_informational(status)
             return
-        framing = self._read_framing(status, keep=self._parser.get_http_version() == "1.1")
+        framing = self._read_framing(status, keep=version == "1.1")
         self._pairs = []
         if framing is None:
             self._fault = Fault(faults.BACKEND_BAD_ANSWER, "backend.transfer_encoding")

@@ -201,7 +201,6 @@ class ServerConnection(asyncio.Protocol):
             self._waiting = deque()
         if len(self._waiting) + (self._current is not None) >= self._door.max_pipelined:
             return False  # the client may send again what got no answer; the connection closes after the others
-        self._requests += 1
         self._waiting.append((exchange, fault))
         return fault is None
 
@@ -222,6 +221,7 @@ class ServerConnection(asyncio.Protocol):
         assert self._waiting
         exchange, fault = self._waiting.popleft()
         given = self._input
+        self._requests += 1
         self._current = exchange
         self._phase = ANSWER
         self.deadline = NEVER
