@@ -23,7 +23,7 @@ MAX_WAITING = 64  # messages on their way to the steward
 
 
 class LocalSwitchboard:
-    """The steward's end; `channel` makes the end of a worker, of which the last one counts as the worker of slot 0."""
+    """The steward's end. `channel` makes the end of a worker, which gets what is sent to slot 0 once it is connected."""
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.workers = 1
@@ -33,8 +33,10 @@ class LocalSwitchboard:
         self._worker: LocalChannel | None = None
 
     def channel(self) -> LocalChannel:
-        self._worker = LocalChannel(self)
-        return self._worker
+        return LocalChannel(self)
+
+    def connect(self, channel: LocalChannel) -> None:
+        self._worker = channel
 
     def send(self, slot: int, message: ToWorker) -> bool:
         if self._worker is not None:

@@ -48,6 +48,7 @@ class OneProcess:
         self._premises = open_premises(generation.settings, assemble, 1)
         self._worker: worker.Worker | None = None
         self._steward: steward.Steward | None = None
+        self._files = WatchedFiles(generation.watch) if generation.reload is not None else None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._finishing: set[asyncio.Task[None]] = set()
@@ -101,7 +102,9 @@ class OneProcess:
             max_connections=premises.max_connections,
             assemble=premises.assemble,
         )
-        following = worker.Worker(post, self._switchboard.channel())
+        channel = self._switchboard.channel()
+        following = worker.Worker(post, channel)
+        self._switchboard.connect(channel)
         successor = steward.Steward(self._switchboard)
         if self._steward is not None and self._worker is not None:
             await self._steward.stop()
@@ -117,10 +120,9 @@ class OneProcess:
         task.add_done_callback(self._finishing.discard)
 
     async def _watch(self) -> None:
-        reload = self._generation.reload
-        if reload is None:
+        reload, files = self._generation.reload, self._files
+        if reload is None or files is None:
             return
-        files = WatchedFiles(self._generation.watch)
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             if not files.changed():

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("microgate.worker")
 
 LOOK_SECONDS = 0.01  # how often a draining worker looks whether it is done
-REFRESH_SECONDS = 2.0  # how often certificate files are looked at
+REFRESH_SECONDS = 1.0  # how often certificate files are looked at
 CLOSING_SECONDS = 0.25  # what the gateway may take to hand over its last log lines
 
 

@@ -1,7 +1,8 @@
 """A process to test processes with: `serve` around a gateway that answers by its path and knows nothing else.
 
-Run as a script with one JSON argument: `settings` by section, `plan` (its project name), `ready_file`, `workers_file`. Paths:
-`/pid`, `/slow` (answers when the file named by `gate` is there), `/die`, `/stick` (blocks the loop).
+Run as a script with one JSON argument: `settings` by section, `project` (the plan's name; `broken` and `crashing` are what
+they say), `ready_file`, `project_file` (holds the name of the next plan, for reloads), `gate`, `fork`. Paths: `/slow` is
+answered once the file `gate` is there, `/die` ends the worker, everything else tells who answers.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import json
 import os
 import sys
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import msgspec
@@ -20,6 +20,8 @@ from microgate.errors import MicrogateError
 from microgate.plan.model import Plan
 from microgate.runtime.supervisor import Generation, serve
 from microgate.settings.model import Settings
+
+GATE = "/nowhere"
 
 
 class Connection(asyncio.Protocol):
@@ -40,8 +42,6 @@ class Connection(asyncio.Protocol):
         path = data.split(b" ")[1].decode()
         if path == "/die":
             os._exit(9)
-        if path == "/stick":
-            sleep(60)
         self.busy = True
         if path == "/slow":
             self.wait()
@@ -72,7 +72,7 @@ class StandIn:
             raise MicrogateError("this project cannot be assembled", "mend it")
         if plan.project == "crashing":
             os._exit(3)
-        self.gate = os.environ.get("STAND_IN_GATE", "")
+        self.gate = GATE
         self.project = plan.project
         self.slot = services.slot
         self.members: set[Connection] = set()
@@ -101,8 +101,10 @@ class StandIn:
 
 
 def main(options: dict[str, Any]) -> int:
+    global GATE  # noqa: PLW0603 - set once, before the forks
+    GATE = options.get("gate", GATE)
     settings = msgspec.convert(options["settings"], Settings)
-    plan = Plan(project=options.get("plan", "first"), engine="0", apis=(), upstreams=())
+    plan = Plan(project=options.get("project", "first"), engine="0", apis=(), upstreams=())
     project = Path(options["project_file"]) if "project_file" in options else None
 
     def reload() -> tuple[Plan, Settings] | None:
@@ -118,7 +120,7 @@ def main(options: dict[str, Any]) -> int:
         watch=(project,) if project is not None else (),
     )
     try:
-        return serve(generation, StandIn)
+        return serve(generation, StandIn, fork=options.get("fork", True))
     except MicrogateError as error:
         print(f"error: {error}", file=sys.stderr)
         if error.hint:
@@ -127,7 +129,4 @@ def main(options: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    import logging
-
-    logging.basicConfig(level="INFO", format="%(process)d %(name)s %(levelname)s %(message)s")
     sys.exit(main(json.loads(sys.argv[1])))
