@@ -72,6 +72,6 @@ def test_every_lint_exception_has_its_reason():
     for path in python_files("src", "tests", "benchmarks", "docs", "examples"):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             match = re.search(r"#\s*(noqa(?::\s*[A-Z0-9, ]+)?|type:\s*ignore(?:\[[^\]]*\])?)(.*)$", line)
-            if match and '"' not in match[0] and not re.match(r"\s*-\s*\S", match[2]):
+            if match and '"' not in match[0] and not re.match(r"\s*[-#]\s*\S", match[2]):
                 bare.append(f"{name_of(path)}:{number}")
     assert not bare
