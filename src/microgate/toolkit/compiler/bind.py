@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from microgate.toolkit import catalogue
 from microgate.toolkit.openapi import description
 from microgate.toolkit.openapi.survey import Survey
-from microgate.toolkit.openapi.yaml_reader import shown
+from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report

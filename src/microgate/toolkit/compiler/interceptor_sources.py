@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
 from microgate.toolkit.openapi.document import read_source
+from microgate.toolkit.openapi.tree import place
 from microgate.toolkit.project import layout
 
 if TYPE_CHECKING:
@@ -44,6 +45,6 @@ class InterceptorSources:
                 where = f"{source.name}:{line + 1}"
                 if match[1] in functions and path.suffix == ".bal":
                     message = f"the interceptor `{match[1]}` is defined twice; first at {functions[match[1]]}"
-                    report.add(source.diagnostic(catalogue.DUPLICATE_INTERCEPTOR, message, line << 26))
+                    report.add(source.diagnostic(catalogue.DUPLICATE_INTERCEPTOR, message, place(line, 0)))
                 functions.setdefault(match[1], where)
         return found

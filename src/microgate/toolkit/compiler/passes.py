@@ -4,6 +4,8 @@ shows every mistake. The command line and the test kit call it.
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
@@ -21,7 +23,7 @@ from microgate.toolkit.openapi.references import References
 from microgate.toolkit.project import policies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from microgate.diagnostics import Report
@@ -37,6 +39,11 @@ def compile_project(project: Path, report: Report) -> Plan | None:
         message = "is not a folder" if project.exists() else "the project does not exist"
         report.add(whole_file(catalogue.NO_PROJECT, message, str(project), hint))
         return None
+    with _collector_paused():
+        return _compile_project(project, report)
+
+
+def _compile_project(project: Path, report: Report) -> Plan | None:
     folder = Folder(project)
     apis = _apis(folder, load_project(folder, report), report)
     user_code.check(folder, report)
@@ -51,10 +58,23 @@ def compile_project(project: Path, report: Report) -> Plan | None:
 
 def compile_description(file: Path, report: Report) -> Plan | None:
     """The plan of one OpenAPI file without a project; None where `report` has errors. Its folder is its project."""
-    folder = Folder(file.absolute().parent)
-    document = folder.read(file.absolute(), report)
-    apis = _apis(folder, [document] if document is not None else [], report)
-    return _finish(ResolvedProject(file.stem, apis, {}, InterceptorSources()), folder, report)
+    with _collector_paused():
+        folder = Folder(file.absolute().parent)
+        document = folder.read(file.absolute(), report)
+        apis = _apis(folder, [document] if document is not None else [], report)
+        return _finish(ResolvedProject(file.stem, apis, {}, InterceptorSources()), folder, report)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Trees are large and have no cycles: the cyclic collector would walk them again and again for nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _apis(folder: Folder, documents: Iterable[Document], report: Report) -> list[ResolvedApi]:

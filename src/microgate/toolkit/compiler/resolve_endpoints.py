@@ -12,7 +12,7 @@ from microgate.plan.model import Timeouts, Upstream, UpstreamKind
 from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean
 from microgate.toolkit.openapi.endpoints import Reference, check_url
-from microgate.toolkit.openapi.yaml_reader import shown
+from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report

@@ -11,7 +11,7 @@ from microgate.plan.model import Security
 from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean
 from microgate.toolkit.openapi.security import TOKENS
-from microgate.toolkit.openapi.yaml_reader import shown
+from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
 from microgate.toolkit.openapi.document import read_source, whole_file
+from microgate.toolkit.openapi.tree import place
 from microgate.toolkit.project import layout
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def check(folder: Folder, report: Report) -> None:
             _check_ballerina(path, folder, report)
         elif path.suffix == ".py":
             _check_python(path, folder, report)
+    _check_filters(folder, report)
     for path in _files(folder, layout.LIBRARIES):
         if path.suffix == ".jar":
             hint = "rewrite what it does in Python, then remove it"
@@ -44,6 +47,23 @@ def check(folder: Folder, report: Report) -> None:
         if path.suffix == ".proto" and path.name not in SHIPPED_PROTO_FILES:
             message = "gRPC definitions are not supported yet"
             report.add(whole_file(catalogue.NOT_SUPPORTED_YET, message, folder.name(path), "remove the file"))
+
+
+def _check_filters(folder: Folder, report: Report) -> None:
+    """WSO2 §9.6: `[[filters]]` of the deployment configuration name Ballerina objects."""
+    path = folder.root / layout.DEPLOYMENT
+    source = read_source(path, folder.name(path), report) if path.is_file() else None
+    if source is None:
+        return
+    try:
+        filters = tomllib.loads(source.text).get("filters")
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        report.add(whole_file(catalogue.TOML_SYNTAX, f"not well-formed TOML: {error}".lower(), source.name))
+        return
+    if filters:
+        line = next((number for number, text in enumerate(source.text.split("\n")) if "filters" in text), 0)
+        message = "custom filters (`[[filters]]`) are Ballerina and cannot run here"
+        report.add(source.diagnostic(catalogue.FOREIGN_CODE, message, place(line, 0), hint="remove the section"))
 
 
 def _files(folder: Folder, name: str) -> list[Path]:
@@ -57,7 +77,7 @@ def _check_ballerina(path: Path, folder: Folder, report: Report) -> None:
     for name, line in functions_with_effect(source.text):
         message = f"the Ballerina function `{name}` of an extension cannot run here; it applied to all APIs"
         hint = "rewrite it in Python, or remove the file if it is not needed"
-        report.add(source.diagnostic(catalogue.FOREIGN_CODE, message, line << 26, hint=hint))
+        report.add(source.diagnostic(catalogue.FOREIGN_CODE, message, place(line, 0), hint=hint))
 
 
 def functions_with_effect(text: str) -> list[tuple[str, int]]:

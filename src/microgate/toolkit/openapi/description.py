@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
+from microgate.toolkit.nearest import nearest
 from microgate.toolkit.openapi import extensions, security, servers
 from microgate.toolkit.openapi.cursor import Cursor, Located
-from microgate.toolkit.openapi.yaml_reader import shown
+from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report
@@ -33,6 +34,18 @@ EXTRA_METHODS = (
 )
 # fmt: on
 _ITEM_FIELDS = ("$ref", "summary", "description", "servers", "parameters")
+
+
+# The fields of objects that carry security and addresses; in the first group those whose loss would weaken an API.
+_WEIGHTY = ("security", "servers", "securityDefinitions", "components", "paths", "host", "basePath", "schemes")
+ROOT_KEYS = frozenset(
+    {"swagger", "openapi", "$self", "info", "jsonSchemaDialect", "tags", "externalDocs", "webhooks", "consumes"}
+    | {"produces", "definitions", "parameters", "responses", *_WEIGHTY}
+)
+OPERATION_KEYS = frozenset(
+    {"tags", "summary", "description", "externalDocs", "operationId", "parameters", "requestBody", "responses"}
+    | {"callbacks", "deprecated", "security", "servers", "consumes", "produces", "schemes"}
+)
 
 
 @dataclass
@@ -86,6 +99,7 @@ def read(document: Document, references: References, report: Report) -> Descript
         security=security.read_requirements(root, report),
     )
     description.extended.add((document.name, id(root.node)))
+    report_misspelt(root, ROOT_KEYS, report)
     _Paths(description, references, report, dialect).read(root)
     return description
 
@@ -116,6 +130,17 @@ def _dialect(root: Cursor, report: Report) -> str | None:
     hint = "add `openapi: 3.0.3`, or keep files that descriptions refer to outside api_definitions"
     report.add(root.spot.diagnostic(catalogue.NOT_OPENAPI, message, hint))
     return None
+
+
+def report_misspelt(cursor: Cursor, known: frozenset[str], report: Report) -> None:
+    """Report a key that is unknown and near to one that protects an API: `securty` would leave out its scopes."""
+    for key, member in cursor.members():
+        if key in known or key.startswith("x-"):
+            continue
+        meant = nearest(key, known)
+        if meant in _WEIGHTY:
+            message = f"unknown key `{shown(key)}`"
+            report.add(member.key_spot.diagnostic(catalogue.MISSPELT_KEY, message, f"did you mean `{meant}`?"))
 
 
 def _info(root: Cursor, report: Report) -> tuple[Located[str], Located[str]]:
@@ -228,6 +253,7 @@ class _Paths:
             self._report.add(cursor.spot.diagnostic(catalogue.WRONG_TYPE, message))
             return
         self._description.extended.add((cursor.document.name, id(cursor.node)))
+        report_misspelt(cursor, OPERATION_KEYS, self._report)
         own = servers.read_servers(cursor, self._report) if self._dialect != "2" else []
         name = cursor.get("operationId")
         self._description.operations.append(

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from microgate.plan.model import PoolLimits
 from microgate.toolkit import catalogue
 from microgate.toolkit.openapi.cursor import Located
-from microgate.toolkit.openapi.yaml_reader import shown
+from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report

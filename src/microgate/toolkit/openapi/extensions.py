@@ -14,8 +14,8 @@ from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean, nearest
 from microgate.toolkit.openapi import endpoints
 from microgate.toolkit.openapi.cursor import Located
+from microgate.toolkit.openapi.tree import shown
 from microgate.toolkit.openapi.values import Reader
-from microgate.toolkit.openapi.yaml_reader import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,7 @@ OWN_PREFIXES = ("x-wso2-", "x-microgate-")
 ROOT = "document"
 OPERATION = "operation"
 BOTH = (ROOT, OPERATION)
+WITHOUT_EFFECT = ("x-mediation-script",)  # WSO2 ignored it in silence
 
 
 @dataclass
@@ -95,7 +96,10 @@ def read(cursor: Cursor, level: str, report: Report) -> Extensions:
 
 def report_unknown(name: str, member: Cursor, report: Report) -> None:
     """An `x-` key that is not known: an error where it has our prefix, a warning where it looks like a slip."""
-    if name.lower().startswith(OWN_PREFIXES):
+    if name in WITHOUT_EFFECT:
+        message = f"`{name}` has no effect: mediation sequences of the API Manager cannot run here"
+        report.add(member.key_spot.diagnostic(catalogue.EXTENSION_WITHOUT_EFFECT, message, "remove it"))
+    elif name.lower().startswith(OWN_PREFIXES):
         hint = did_you_mean(name, KEYS, "the extensions are listed in docs/extensions.md")
         report.add(member.key_spot.diagnostic(catalogue.UNKNOWN_EXTENSION, f"unknown key `{shown(name)}`", hint))
     elif _close(name):

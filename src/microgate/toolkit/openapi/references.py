@@ -10,8 +10,7 @@ from urllib.parse import unquote
 
 from microgate.toolkit import catalogue
 from microgate.toolkit.openapi.cursor import Cursor
-from microgate.toolkit.openapi.tree import Mapping, Node, Sequence
-from microgate.toolkit.openapi.yaml_reader import shown
+from microgate.toolkit.openapi.tree import Mapping, Node, Sequence, shown
 
 if TYPE_CHECKING:
     from pathlib import Path

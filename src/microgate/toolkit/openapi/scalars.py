@@ -14,7 +14,8 @@ from microgate.toolkit.openapi.flaw import MAX_NUMBER_DIGITS, Flaw
 if TYPE_CHECKING:
     from microgate.toolkit.openapi.tree import Value
 
-FIRST_CHARACTERS = frozenset("+-.0123456789~nNtTfF")  # any other plain scalar that is not empty is a text
+# A plain scalar that begins otherwise is a text; "" is the beginning of an empty one.
+PLAIN_STARTS = frozenset(["", *"+-.0123456789~nNtTfF"])
 
 _WORDS: dict[str, Value] = {
     "": None,

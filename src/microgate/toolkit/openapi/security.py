@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
-from microgate.toolkit.openapi.yaml_reader import shown
+from microgate.toolkit.nearest import did_you_mean
+from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from microgate.toolkit.openapi.references import References
 
 TOKENS, BASIC, API_KEY, MUTUAL_TLS = "oauth2", "basic", "api_key", "mutual_tls"
+_TYPE_NAMES = ("oauth2", "openIdConnect", "http", "apiKey", "mutualTLS", "basic")
+SCHEME_TYPES = {name.lower(): name for name in _TYPE_NAMES}
 _TOKEN_SCHEMES = ("bearer", "jwt", "dpop")
 
 
@@ -59,18 +62,23 @@ def read_schemes(root: Cursor, references: References, report: Report) -> dict[s
         report.add(schemes.spot.diagnostic(catalogue.WRONG_TYPE, message))
     for name, member in schemes.members():
         scheme = references.follow(member)
-        found[name] = "" if scheme is None else _kind(scheme)
+        found[name] = "" if scheme is None else _kind(name, scheme, report)
     return found
 
 
-def _kind(scheme: Cursor) -> str:
+def _kind(name: str, scheme: Cursor, report: Report) -> str:
     kind = scheme.get("type")
     word = kind.text.lower() if kind is not None and kind.text else ""
+    if word not in SCHEME_TYPES:
+        at = scheme if kind is None else kind
+        message = f"the security scheme `{shown(name)}` has no known type"
+        hint = did_you_mean(word, SCHEME_TYPES.values(), f"types are {', '.join(SCHEME_TYPES.values())}")
+        report.add(at.spot.diagnostic(catalogue.WRONG_TYPE, message, hint))
     if word in ("oauth2", "openidconnect"):
         return TOKENS
     if word == "http":
-        name = scheme.get("scheme")
-        http = name.text.lower() if name is not None and name.text else ""
+        http_scheme = scheme.get("scheme")
+        http = http_scheme.text.lower() if http_scheme is not None and http_scheme.text else ""
         return TOKENS if http in _TOKEN_SCHEMES else BASIC if http == "basic" else ""
     return {"basic": BASIC, "apikey": API_KEY, "mutualtls": MUTUAL_TLS}.get(word, "")
 

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from array import array
 
-_COLUMN_BITS = 26  # columns and lines up to the largest file we read
-_COLUMN_MASK = (1 << _COLUMN_BITS) - 1
+from microgate.toolkit import catalogue
+from microgate.toolkit.openapi.flaw import Flaw
+
+COLUMN_BITS = 26  # columns and lines up to the largest file we read
+_COLUMN_MASK = (1 << COLUMN_BITS) - 1
 
 Value = str | int | float | bool | None
 
 
 def place(line: int, column: int) -> int:
     """A line and a column, both from 0, in one small integer."""
-    return line << _COLUMN_BITS | column
+    return line << COLUMN_BITS | column
 
 
 def line_and_column(at: int) -> tuple[int, int]:
     """Line and column of a place, both from 1."""
-    return (at >> _COLUMN_BITS) + 1, (at & _COLUMN_MASK) + 1
+    return (at >> COLUMN_BITS) + 1, (at & _COLUMN_MASK) + 1
 
 
 class Scalar:
@@ -75,3 +78,15 @@ def kind(node: Node) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "a text" if isinstance(value, str) else "a number"
+
+
+def duplicate_key(mapping: Mapping, key: str, at: int) -> Flaw:
+    """What a reader raises for a key that stands in a mapping already."""
+    first = line_and_column(mapping.key_place(key))[0]
+    return Flaw(catalogue.DUPLICATE_KEY, f"the key `{shown(key)}` stands twice; first in line {first}", at)
+
+
+def shown(text: str) -> str:
+    """The text of a user in a message: one line, not too long."""
+    clean = "".join(character if character.isprintable() else "?" for character in text[:80])
+    return clean + "…" if len(text) > 80 else clean

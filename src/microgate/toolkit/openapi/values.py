@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean
-from microgate.toolkit.openapi.yaml_reader import shown
+from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

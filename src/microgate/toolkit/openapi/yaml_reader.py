@@ -6,17 +6,20 @@ nothing: only those of the core schema are known.
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from microgate.toolkit import catalogue
 from microgate.toolkit.openapi.flaw import MAX_DEPTH, Flaw
-from microgate.toolkit.openapi.scalars import FIRST_CHARACTERS, plain
-from microgate.toolkit.openapi.tree import Mapping, Node, Scalar, Sequence, place
+from microgate.toolkit.openapi.scalars import PLAIN_STARTS, plain
+from microgate.toolkit.openapi.tree import COLUMN_BITS, Mapping, Scalar, Sequence, duplicate_key, place, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
+
+    from microgate.toolkit.openapi.tree import Node, Value
 
 MAX_ALIASED_VALUES = 1_000_000  # values that aliases stand for, in one document
 
@@ -29,7 +32,9 @@ _TEXT_TAGS = ("!", _CORE + "str")
 def read(text: str) -> Node:
     """The tree of a text; raises Flaw."""
     try:
-        return _Builder().build(_events(text))
+        # CParser is the parser half of CLoader; the loader half would also construct objects.
+        parser: Any = yaml.CLoader(text)
+        return _Builder().build(parser.get_event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = place(mark.line, mark.column) if mark else 0
@@ -43,23 +48,11 @@ def read(text: str) -> Node:
         raise Flaw(catalogue.YAML_SYNTAX, f"not well-formed YAML: {error}", 0) from error
 
 
-def _events(text: str) -> Iterator[Any]:
-    # CParser is the parser half of CLoader; the loader half would also prepare to construct objects.
-    parser: Any = yaml.CLoader(text)
-    get = parser.get_event
-    event = get()
-    while event is not None:
-        yield event
-        event = get()
-
-
 def _hint(message: str) -> str:
     if "cannot start any token" in message:
         return "a tab cannot indent, and a text that starts with `@`, `` ` `` or `%` needs quotes"
     if "mapping values are not allowed" in message:
         return "a text that contains `: ` needs quotes; also check the indentation"
-    if "undefined alias" in message:
-        return "an anchor (`&name`) must stand before its alias (`*name`)"
     if "expected <block end>" in message or "could not find expected ':'" in message:
         return "check the indentation of this line against the lines above it"
     return ""
@@ -77,172 +70,190 @@ def _unclean(text: str) -> Flaw:
     return Flaw(catalogue.FILE_ENCODING, "a character is not allowed in YAML", 0)
 
 
-class _Open:
-    """A collection that is being read."""
-
-    __slots__ = ("anchor", "before", "key", "key_place", "merges", "node")
-
-    def __init__(self, node: Mapping | Sequence, anchor: str | None, before: int) -> None:
-        self.node = node
-        self.anchor = anchor
-        self.before = before  # values read before it
-        self.key: str | None = None
-        self.key_place = 0
-        self.merges: list[tuple[Node, int]] | None = None
-
-
 class _Builder:
+    """Turns events into a tree, document by document; there may be one."""
+
     def __init__(self) -> None:
-        self._root: Node | None = None
-        self._stack: list[_Open] = []
-        self._anchors: dict[str, tuple[Node, int] | None] = {}
-        self._count = 0
+        self._anchors: dict[str, Node | None] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}  # id of an anchored node -> values in it, levels of it
         self._aliased = 0
 
-    def build(self, events: Iterator[Any]) -> Node:
-        # The events come in great numbers, so this loop does the common ones itself.
-        scalar, mapping_start, sequence_start = yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent
-        documents = 0
-        for event in events:
-            kind = type(event)
-            if kind is scalar:
-                self._scalar(event)
-            elif kind is mapping_start:
-                self._start(event, Mapping(_at(event)))
-            elif kind is sequence_start:
-                self._start(event, Sequence(_at(event)))
+    def build(self, get: Callable[[], Any]) -> Node:  # noqa: C901, PLR0912, PLR0915 - a call per event costs a third more
+        """The tree of the events that `get` gives, until it gives None. Events come by the million."""
+        stream = Sequence(0)
+        node: Mapping | Sequence = stream
+        entries: dict[str, Node] | None = None  # of `node`, where it is a mapping
+        items: list[Node] = stream.items  # of `node`, where it is a list
+        key: str | None = None
+        anchor: str | None = None
+        frames: list[tuple[Mapping | Sequence, dict[str, Node] | None, list[Node], str | None]] = []
+        new: Node
+        while (event := get()) is not None:
+            kind = event.__class__
+            if kind is yaml.ScalarEvent:
+                mark = event.start_mark
+                at = mark.line << COLUMN_BITS | mark.column
+                text: str = event.value
+                if entries is not None and key is None:
+                    if text in entries or event.tag or event.anchor:
+                        self._check_key(event, node)
+                    key = text
+                    node.key_places.append(at)  # type: ignore[union-attr]  # it is a mapping: it has entries
+                    continue
+                if event.tag or event.anchor or (event.implicit[0] and text[:1] in PLAIN_STARTS):
+                    new = self._scalar(event, at)
+                else:
+                    new = Scalar(text, at)
             elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-                self._end()
+                self._close(node, anchor)
+                node, entries, items, anchor = frames.pop()
+                key = None
+                continue
+            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                new = self._open(event, len(frames))
             elif kind is yaml.AliasEvent:
-                self._alias(event)
-            elif kind is yaml.DocumentStartEvent:
-                documents += 1
-                if documents > 1:
-                    hint = "put each description in its own file"
-                    raise Flaw(catalogue.SEVERAL_DOCUMENTS, "a second document begins", _at(event), hint)
-        if self._root is None:
+                new = self._alias(event, len(frames))
+                if entries is not None and key is None:
+                    key = self._alias_key(event, new, node)
+                    continue
+            else:
+                self._check_stream(event, stream)
+                continue
+            if entries is None:
+                items.append(new)
+            elif key is None:
+                raise Flaw(catalogue.KEY_NOT_TEXT, "a key must be a text, not a mapping or a list", _at(event))
+            else:
+                entries[key] = new
+                key = None
+            if kind is not yaml.ScalarEvent and kind is not yaml.AliasEvent:
+                frames.append((node, entries, items, anchor))
+                anchor = event.anchor
+                if isinstance(new, Mapping):
+                    node, entries = new, new.entries
+                elif isinstance(new, Sequence):
+                    node, entries, items = new, None, new.items
+        if not stream.items:
             raise Flaw(catalogue.FILE_EMPTY, "the file is empty", 0)
-        return self._root
+        return stream.items[0]
 
-    def _scalar(self, event: Any) -> None:
+    def _check_stream(self, event: Any, stream: Sequence) -> None:
+        if isinstance(event, yaml.DocumentStartEvent) and stream.items:
+            hint = "put each description in its own file"
+            raise Flaw(catalogue.SEVERAL_DOCUMENTS, "a second document begins", _at(event), hint)
+
+    def _scalar(self, event: Any, at: int) -> Scalar:
         text: str = event.value
-        mark = event.start_mark
-        at = mark.line << 26 | mark.column
-        stack = self._stack
-        if stack:
-            top = stack[-1]
-            if top.key is None and type(top.node) is Mapping:
-                if event.tag is not None and event.tag not in _TEXT_TAGS + _TYPED_TAGS:
-                    raise _unknown_tag(event.tag, at)
-                self._key(top, text, at)
-                if event.anchor:
-                    self._anchors[event.anchor] = (Scalar(text, at), 1)
-                return
-        value: Any = text
-        if event.tag is not None:
-            value = _tagged(event.tag, text, at)
-        elif event.implicit[0] and (not text or text[0] in FIRST_CHARACTERS):
+        tag = event.tag
+        if tag is None:
+            value: Value = plain(text, at) if event.implicit[0] and text[:1] in PLAIN_STARTS else text
+        elif tag in _TEXT_TAGS:
+            value = text
+        elif tag in _TYPED_TAGS:
             value = plain(text, at)
-        self._count += 1
+        else:
+            raise _unknown_tag(tag, at)
         node = Scalar(value, at)
         if event.anchor:
-            self._anchors[event.anchor] = (node, 1)
-        self._add(node)
+            self._remember(event.anchor, node)
+        return node
 
-    def _key(self, top: _Open, key: str, at: int) -> None:
-        mapping = top.node
-        assert isinstance(mapping, Mapping)
-        if key in mapping.entries:
-            first = (mapping.key_place(key) >> 26) + 1
-            raise Flaw(catalogue.DUPLICATE_KEY, f"the key `{shown(key)}` stands twice; first in line {first}", at)
-        top.key = key
-        top.key_place = at
-
-    def _add(self, node: Node) -> None:
-        if not self._stack:
-            self._root = node
-            return
-        top = self._stack[-1]
-        collection = top.node
-        if type(collection) is Sequence:
-            collection.items.append(node)
-            return
-        assert isinstance(collection, Mapping)
-        key = top.key
-        if key is None:
-            raise Flaw(catalogue.KEY_NOT_TEXT, "a key must be a text, not a mapping or a list", node.place)
-        top.key = None
-        if key == "<<":
-            if top.merges is None:
-                top.merges = []
-            top.merges.append((node, top.key_place))
-            return
-        collection.entries[key] = node
-        collection.key_places.append(top.key_place)
-
-    def _start(self, event: Any, node: Mapping | Sequence) -> None:
-        if event.tag not in _COLLECTION_TAGS:
-            raise _unknown_tag(event.tag, node.place)
-        if len(self._stack) >= MAX_DEPTH:
-            raise _too_deep(node.place)
-        self._count += 1
-        self._add(node)
+    def _check_key(self, event: Any, node: Mapping | Sequence) -> None:
+        assert isinstance(node, Mapping)
+        text, at = event.value, _at(event)
+        if event.tag is not None and event.tag not in _TEXT_TAGS + _TYPED_TAGS:
+            raise _unknown_tag(event.tag, at)
+        if text in node.entries:
+            raise duplicate_key(node, text, at)
         if event.anchor:
-            self._anchors[event.anchor] = None  # an alias before its end would make a cycle
-        self._stack.append(_Open(node, event.anchor, self._count))
+            self._remember(event.anchor, Scalar(text, at))
 
-    def _end(self) -> None:
-        top = self._stack.pop()
-        if top.merges:
-            assert isinstance(top.node, Mapping)
-            _merge(top.node, top.merges)
-        if top.anchor:
-            self._anchors[top.anchor] = (top.node, self._count - top.before + 1)
+    def _open(self, event: Any, depth: int) -> Mapping | Sequence:
+        at = _at(event)
+        if event.tag not in _COLLECTION_TAGS:
+            raise _unknown_tag(event.tag, at)
+        if depth >= MAX_DEPTH:
+            raise _too_deep(at)
+        if event.anchor:
+            self._anchors[event.anchor] = None  # an alias before the end would make a cycle
+        return Mapping(at) if isinstance(event, yaml.MappingStartEvent) else Sequence(at)
 
-    def _alias(self, event: Any) -> None:
+    def _close(self, node: Mapping | Sequence, anchor: str | None) -> None:
+        if isinstance(node, Mapping) and "<<" in node.entries:
+            _merge(node)
+        if anchor:
+            self._remember(anchor, node)
+
+    def _remember(self, anchor: str, node: Node) -> None:
+        self._anchors[anchor] = node
+        self._sizes[id(node)] = self._measure(node)
+
+    def _measure(self, node: Node) -> tuple[int, int]:
+        """How many values a node stands for and how many levels it has; parts that have an anchor are known."""
+        count = height = depth = 0
+        level: list[Node] = [node]
+        while level:
+            depth += 1
+            height = max(height, depth)
+            below: list[Node] = []
+            for member in level:
+                known = self._sizes.get(id(member))
+                if known is not None:
+                    count += known[0]
+                    height = max(height, depth - 1 + known[1])
+                    continue
+                count += 1
+                if isinstance(member, Mapping):
+                    below.extend(member.entries.values())
+                elif isinstance(member, Sequence):
+                    below.extend(member.items)
+            level = below
+        return count, height
+
+    def _alias(self, event: Any, depth: int) -> Node:
         at = _at(event)
         if event.anchor not in self._anchors:
             hint = "an anchor (`&name`) must stand before its alias (`*name`)"
             raise Flaw(catalogue.ALIAS, f"the alias `*{shown(event.anchor)}` has no anchor", at, hint)
-        found = self._anchors[event.anchor]
-        if found is None:
+        node = self._anchors[event.anchor]
+        if node is None:
             raise Flaw(catalogue.ALIAS, f"the alias `*{shown(event.anchor)}` stands inside what it names", at)
-        node, weight = found
-        self._aliased += weight
-        self._count += weight
+        count, height = self._sizes[id(node)]
+        self._aliased += count
         if self._aliased > MAX_ALIASED_VALUES:
             raise Flaw(catalogue.ALIAS, f"aliases stand for more than {MAX_ALIASED_VALUES:,} values", at)
-        top = self._stack[-1] if self._stack else None
-        if top is not None and top.key is None and type(top.node) is Mapping:
-            if not isinstance(node, Scalar) or not isinstance(node.value, str):
-                raise Flaw(catalogue.KEY_NOT_TEXT, "a key must be a text, not an alias of something else", at)
-            self._key(top, node.value, at)
-            return
-        self._add(node)
+        if depth + height > MAX_DEPTH:
+            raise _too_deep(at)
+        return node
+
+    def _alias_key(self, event: Any, found: Node, node: Mapping | Sequence) -> str:
+        assert isinstance(node, Mapping)
+        at = _at(event)
+        if not isinstance(found, Scalar) or not isinstance(found.value, str):
+            raise Flaw(catalogue.KEY_NOT_TEXT, "a key must be a text, not an alias of something else", at)
+        if found.value in node.entries:
+            raise duplicate_key(node, found.value, at)
+        node.key_places.append(at)
+        return found.value
 
 
 def _at(event: Any) -> int:
     return place(event.start_mark.line, event.start_mark.column)
 
 
-def _merge(mapping: Mapping, merges: list[tuple[Node, int]]) -> None:
+def _merge(mapping: Mapping) -> None:
     """YAML 1.1's merge key, which many descriptions use: the mapping's own keys win, then the first that is named."""
-    for node, at in merges:
-        for source in node.items if isinstance(node, Sequence) else [node]:
-            if not isinstance(source, Mapping):
-                raise Flaw(catalogue.ALIAS, "a merge key (`<<`) takes a mapping or a list of mappings", at)
-            for index, (key, value) in enumerate(source.entries.items()):
-                if key not in mapping.entries:
-                    mapping.entries[key] = value
-                    mapping.key_places.append(source.key_places[index])
-
-
-def _tagged(tag: str, text: str, at: int) -> Any:
-    if tag in _TEXT_TAGS:
-        return text
-    if tag in _TYPED_TAGS:
-        return plain(text, at)
-    raise _unknown_tag(tag, at)
+    at = mapping.key_place("<<")
+    places = dict(zip(mapping.entries, mapping.key_places, strict=True))
+    merged = mapping.entries.pop("<<")
+    for source in merged.items if isinstance(merged, Sequence) else [merged]:
+        if not isinstance(source, Mapping):
+            raise Flaw(catalogue.ALIAS, "a merge key (`<<`) takes a mapping or a list of mappings", at)
+        for (key, value), place_of_key in zip(source.entries.items(), source.key_places, strict=True):
+            if key not in mapping.entries:
+                mapping.entries[key] = value
+                places[key] = place_of_key
+    mapping.key_places = array("Q", (places[key] for key in mapping.entries))
 
 
 def _unknown_tag(tag: str, at: int) -> Flaw:
@@ -252,9 +263,3 @@ def _unknown_tag(tag: str, at: int) -> Flaw:
 
 def _too_deep(at: int) -> Flaw:
     return Flaw(catalogue.TOO_DEEP, f"values are nested more than {MAX_DEPTH} deep", at)
-
-
-def shown(text: str) -> str:
-    """A user's text in a message: one line, not too long."""
-    clean = "".join(character if character.isprintable() else "?" for character in text[:80])
-    return clean + "…" if len(text) > 80 else clean

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
-from microgate.toolkit.openapi.yaml_reader import shown
+from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report

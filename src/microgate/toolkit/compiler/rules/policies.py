@@ -8,7 +8,7 @@ from microgate.toolkit import catalogue
 from microgate.toolkit.compiler.resolve import UNLIMITED
 from microgate.toolkit.compiler.rules.unsupported import REMOVE
 from microgate.toolkit.nearest import did_you_mean
-from microgate.toolkit.openapi.yaml_reader import shown
+from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report

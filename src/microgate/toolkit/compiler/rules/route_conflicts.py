@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from microgate.plan.paths import RouteKey, find_conflicts
 from microgate.toolkit import catalogue
-from microgate.toolkit.openapi.yaml_reader import shown
+from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report

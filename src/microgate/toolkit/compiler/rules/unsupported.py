@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from microgate.plan.model import UpstreamKind
 from microgate.toolkit import catalogue
 from microgate.toolkit.openapi.endpoints import Reference
-from microgate.toolkit.openapi.yaml_reader import shown
+from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
