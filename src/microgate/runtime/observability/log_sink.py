@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from microgate.runtime.control import LogLines
+from microgate.runtime.control import MAX_BYTES, LogLines
 
 if TYPE_CHECKING:
     from microgate.runtime.control import Channel
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BATCH_BYTES = 32_768
 INTERVAL_SECONDS = 0.05
 MAX_PENDING_BYTES = 1_048_576
+MAX_LINE_BYTES = MAX_BYTES - 64  # what a message has room for; only a template that repeats long fields gets there
 
 _CLOSING_STEP_SECONDS = 0.005
 
@@ -40,15 +41,15 @@ class LogSink:
 
     def write(self, line: bytes) -> None:
         size = self._size + len(line)
-        if size > BATCH_BYTES or self._timer is None:
-            self._turn(size > BATCH_BYTES)
-            size = self._size + len(line)
+        if size > BATCH_BYTES:
+            if len(line) > MAX_LINE_BYTES:
+                self._count_line(1)
+                self._drop(1)
+                return
+            self.flush()
+            size = len(line)
         self._size = size
         self._lines.append(line)
-
-    def _turn(self, full: bool) -> None:
-        if full:
-            self.flush()
         if self._timer is None:
             self._timer = self._loop.call_later(INTERVAL_SECONDS, self._on_interval)
 
@@ -73,13 +74,16 @@ class LogSink:
         count = len(self._lines)
         self._count_line(count)
         if self._pending + self._size > MAX_PENDING_BYTES:
-            self._count_dropped(count)
-            self._dropped += count
+            self._drop(count)
         else:
             self._batches.append(b"".join(self._lines))
             self._pending += self._size
         self._lines.clear()
         self._size = 0
+
+    def _drop(self, count: int) -> None:
+        self._count_dropped(count)
+        self._dropped += count
 
     async def close(self, patience_seconds: float = 0.2) -> None:
         """Hand over what is left before the worker ends; gives up after the patience."""

@@ -27,6 +27,7 @@ MAX_QUEUED_BYTES = 4_194_304
 
 _STANDARD_OUTPUT = 1
 _FILE_MODE = 0o640
+_NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # not everywhere
 _LOOK_SECONDS = 0.25
 _POLL_MS = 100
 
@@ -39,7 +40,7 @@ def prove(path: str) -> None:
         return
     try:
         # A named pipe without a reader is fine, and must not hold up the start.
-        os.close(_open(path, os.O_NONBLOCK))
+        os.close(_open(path, _NO_WAITING))
     except OSError as error:
         if error.errno == errno.ENXIO:
             return
@@ -47,7 +48,7 @@ def prove(path: str) -> None:
 
 
 def _open(path: str, flags: int = 0) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | flags, _FILE_MODE)
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | flags, _FILE_MODE)
 
 
 def _reason(error: OSError) -> str:

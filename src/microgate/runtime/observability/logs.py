@@ -183,8 +183,10 @@ class Outlet:
 
         Where it cannot, room is looked for first, which another process may take before the line is written.
         """
+        if sys.platform == "win32":
+            return lambda line: os.write(descriptor, line)
         try:
-            own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
         except OSError:
             return _polled(descriptor)
         self._release = partial(os.close, own)

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from microgate.runtime.control import MAX_BYTES
 from microgate.runtime.observability import log_sink
-from microgate.runtime.observability.log_sink import BATCH_BYTES, MAX_PENDING_BYTES, LogSink
+from microgate.runtime.observability.log_sink import BATCH_BYTES, MAX_LINE_BYTES, MAX_PENDING_BYTES, LogSink
 from microgate.runtime.observability.metrics import Metrics, Totals, region_size
 
 
@@ -76,6 +77,22 @@ def test_a_line_longer_than_a_batch_goes_alone(world):
         sink.write(b"after\n")
         await sink.close()
         assert [len(message.data) for message in channel.received()] == [7, 50_001, 6]
+
+    asyncio.run(run())
+
+
+def test_a_line_that_no_message_has_room_for_is_dropped_and_counted(world):
+    async def run():
+        sink, channel, totals = world()
+        sink.write(b"before\n")
+        sink.write(b"y" * MAX_BYTES + b"\n")
+        sink.write(b"y" * (MAX_LINE_BYTES - 1) + b"\n")
+        await sink.close()
+        messages = channel.received()
+        assert [len(message.data) for message in messages] == [7, MAX_LINE_BYTES]
+        assert messages[0].dropped == 1
+        assert totals.counter("access_log_lines_dropped") == 1
+        assert totals.counter("access_log_lines") == 3
 
     asyncio.run(run())
 
