@@ -115,7 +115,15 @@ def echo(talk: Talk) -> None:
 class Backend:
     """A server on a port of its own; `with Backend() as backend:` starts and stops it."""
 
-    def __init__(self, script: Script | None = None, *, tls: ssl.SSLContext | None = None, unix: str = "") -> None:
+    def __init__(
+        self,
+        script: Script | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        unix: str = "",
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self.script: Script = script or respond()
         self.scripts: dict[str, Script] = {}
         self.connections: list[Recorded] = []
@@ -133,11 +141,11 @@ class Backend:
             self.port = 0
             self.url = f"unix:{unix}:"
         else:
-            self._listener = socket.socket()
+            self._listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._listener.bind(("127.0.0.1", 0))
+            self._listener.bind((host, port))
             self.port = self._listener.getsockname()[1]
-            self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+            self.url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
         self._listener.listen(512)
 
     def __enter__(self) -> Self:

@@ -1,0 +1,108 @@
+"""Backends of every kind - TLS, Unix socket, several - as a client and the backend notice them."""
+
+from __future__ import annotations
+
+from harness.backend import Backend, respond
+from harness.credentials import ServerIdentity
+from harness.descriptions import describe
+
+
+def test_a_tls_backend_with_a_known_authority_is_served(gateway, identity):
+    with Backend(tls=identity.server_context()) as secure:
+        running = gateway(
+            describe(["/a"], backend=secure.url),
+            settings=f'[httpClients]\ncaFile = "{identity.certificate_file}"\n',
+        )
+        with running.connect() as client:
+            assert client.get("/a").status == 200
+            assert client.get("/a").status == 200
+        assert len(secure.connections) == 1
+
+
+def test_a_tls_backend_that_nobody_vouches_for_is_refused(gateway, identity):
+    with Backend(tls=identity.server_context()) as secure:
+        running = gateway(describe(["/a"], backend=secure.url))
+        with running.connect() as client:
+            answer = client.get("/a")
+            assert (answer.status, answer.fault) == (502, 101503)
+        assert secure.requests == []
+        assert "certificate" in running.output
+
+
+def test_a_certificate_for_another_name_is_refused(gateway, tmp_path):
+    other = ServerIdentity(tmp_path, "elsewhere.test")
+    with Backend(tls=other.server_context()) as secure:
+        running = gateway(
+            describe(["/a"], backend=secure.url.replace("127.0.0.1", "localhost")),
+            settings=f'[httpClients]\ncaFile = "{other.certificate_file}"\n',
+        )
+        with running.connect() as client:
+            assert client.get("/a").status == 502
+        assert secure.requests == []
+
+
+def test_verification_can_be_turned_off_and_is_warned_of(gateway, identity):
+    with Backend(tls=identity.server_context()) as secure:
+        running = gateway(
+            describe(["/a"], backend=secure.url), settings="[httpClients]\ndisableSslVerification = true\n"
+        )
+        with running.connect() as client:
+            assert client.get("/a").status == 200
+
+
+def test_a_backend_on_a_unix_socket(gateway, tmp_path):
+    with Backend(unix=str(tmp_path / "b.sock")) as local:
+        running = gateway(describe(["/a"], backend=f"unix:{tmp_path}/b.sock:/base"))
+        with running.connect() as client:
+            assert client.get("/a?x").status == 200
+        assert local.requests[0].start == "GET /base/a?x HTTP/1.1"
+
+
+def test_several_urls_are_used_in_turn(gateway, backend):
+    with Backend(respond(b"second")) as second:
+        backend.script = respond(b"first")
+        text = describe(["/a"], x_wso2_production_endpoints={"urls": [backend.url, second.url]})
+        with gateway(text).connect() as client:
+            assert [client.get("/a").body for _ in range(4)] == [b"first", b"second"] * 2
+
+
+def test_an_operation_has_its_own_endpoint(gateway, backend):
+    with Backend(respond(b"own")) as own:
+        paths = {"/a": {"get": {"x-wso2-production-endpoints": {"urls": [f"{own.url}/deep"]}}}, "/b": {"get": {}}}
+        with gateway(describe(paths, base="/v1")).connect() as client:
+            assert client.get("/v1/a").body == b"own"
+            assert client.get("/v1/b").body == b"ok"
+        assert own.requests[0].target == "/deep/a"
+
+
+def test_an_endpoint_is_replaced_at_start(gateway, backend):
+    """WSO2 §8.6: `<name>_prod_endpoint_0` from the environment."""
+    text = describe(
+        ["/a"],
+        backend="",
+        x_wso2_endpoints=[{"stock": {"urls": ["http://127.0.0.1:1"]}}],
+        x_wso2_production_endpoints="#/x-wso2-endpoints/stock",
+    )
+    running = gateway(text, environment={"stock_prod_endpoint_0": backend.url})
+    with running.connect() as client:
+        assert client.get("/a").status == 200
+
+
+def test_a_backend_on_ipv6(gateway):
+    with Backend(host="::1") as six:
+        with gateway(describe(["/a"], backend=six.url)).connect() as client:
+            assert client.get("/a").status == 200
+        assert six.requests[0].header("host") == f"[::1]:{six.port}"
+
+
+def test_a_backend_that_comes_back_is_used_again(gateway):
+    with Backend() as first:
+        port = first.port
+        running = gateway(describe(["/a"], backend=first.url))
+        with running.connect() as client:
+            assert client.get("/a").status == 200
+    with running.connect() as client:
+        assert client.get("/a").status == 502
+        with Backend(port=port) as second:
+            assert client.get("/a").status == 200
+            assert len(second.requests) == 1
