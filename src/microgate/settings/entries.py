@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from microgate.diagnostics import Diagnostic, Report
 from microgate.settings.catalogue import CATALOGUE
 
+MAX_MESSAGE = 400  # characters
 BROKEN: Any = object()  # stands for a value that has been reported already
 
 
@@ -83,15 +84,21 @@ def with_present_names(entries: dict[str, Entry]) -> dict[str, Entry]:
 def add(report: Report, code: str, message: str, origin: Origin, hint: str = "") -> None:
     """Report a finding at its place. The line's text is left out on purpose: it may hold a secret."""
     severity, _ = CATALOGUE[code]
-    place = "" if origin == DEFAULT else origin.place
     report.add(
         Diagnostic(
             code=code,
             severity=severity,
-            message=message,
-            file=place,
+            message=_one_line(message),
+            file="" if origin == DEFAULT else _one_line(origin.place),
             line=origin.line,
             column=origin.column,
-            hint=hint,
+            hint=_one_line(hint),
         )
     )
+
+
+def _one_line(text: str) -> str:
+    """Names and values are users' text: of any length, with any character."""
+    if len(text) > MAX_MESSAGE:
+        text = text[:MAX_MESSAGE] + "…"
+    return text if text.isprintable() else "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)

@@ -10,6 +10,7 @@ from microgate.settings.entries import BROKEN, Entry, Origin, add
 from microgate.settings.interpolation import PlaceholderError, fill
 
 MAX_BYTES = 262_144
+MAX_DOTS = 1_000  # in a line: the parser takes the square of a dotted key's length
 
 
 class ConfigurationFile:
@@ -46,6 +47,10 @@ class ConfigurationFile:
     def _parse(self, text: str) -> None:
         import tomllib
 
+        for number, content in enumerate(text.split("\n"), 1):
+            if content.count(".") > MAX_DOTS:
+                self._unreadable("a line with too many dots", number)
+                return
         try:
             self.tree = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:

@@ -6,9 +6,13 @@ from microgate.settings.entries import OLD_NAMES, Origin
 from microgate.settings.outside import COMMAND_LINE, PREFIX, split_upstream_key, squeeze
 from microgate.settings.schema import KEYS, Key, keys
 
+MAX_LENGTH = 100  # of a name; no key is as long, and comparing takes its square
+
 
 def nearest(name: str, origin: Origin, names: frozenset[str]) -> str:
     """A hint with the nearest name that could be meant at that place, or nothing. `names` are the plan's upstreams."""
+    if len(name) > MAX_LENGTH:
+        return ""
     plain, known = name, {one: one for one in (*_all_names(), *OLD_NAMES)}
     parts = split_upstream_key(name)
     buried = _below_a_header(name, known)
@@ -16,10 +20,10 @@ def nearest(name: str, origin: Origin, names: frozenset[str]) -> str:
         return f"did you mean `{buried}`? a key below a table's header belongs to that table"
     if parts is not None:
         known = {one + parts[1]: one + parts[1] for one in names}
-    elif "[" in name:
+    elif "]." in name:
         # Inside an array of tables only its own keys can be meant.
         table = name.partition("[")[0]
-        plain = table + name[name.index("]") + 1 :]
+        plain = f"{table}.{name.partition('].')[2]}"
         known = {one: one for one in known if one.startswith(table + ".")}
     elif name.startswith(PREFIX):
         plain = squeeze(name)

@@ -19,6 +19,8 @@ from microgate.settings.outside import from_command_line, from_environment, spli
 from microgate.settings.reader import HIDDEN, Reader, Value, show
 from microgate.settings.schema import KEYS
 
+MAX_HINTS = 100  # findings; who has more has named the wrong file, and each hint takes milliseconds
+
 
 class Sources(NamedTuple):
     """Where settings come from. `names` are the upstreams of the plan; `strict` makes unknown keys errors."""
@@ -94,7 +96,7 @@ def _report_unknown(left: dict[str, Entry], source: Sources, report: Report) -> 
     for name, entry in left.items():
         if entry.value == {} and any(key.startswith(name + ".") for key in KEYS):
             continue
-        hint = hints.nearest(name, entry.origin, source.names)
+        hint = hints.nearest(name, entry.origin, source.names) if len(report.diagnostics) < MAX_HINTS else ""
         add(report, catalogue.UNKNOWN, f"unknown key `{entry.name or name}`", entry.origin, hint)
         if not source.strict:
             report.diagnostics[-1] = msgspec.structs.replace(report.diagnostics[-1], severity=Severity.WARNING)

@@ -68,7 +68,7 @@ class Reader:
             return items
         if field.kind == "users":
             return self._users(field, name)
-        return self._map(field, name) if field.kind == "map" else self._leaf(field, name, is_off=is_off)
+        return self._map(field, name, is_off=is_off) if field.kind == "map" else self._leaf(field, name, is_off=is_off)
 
     def _reject_scalar(self, field: Field, name: str) -> None:
         """A value stands where a table belongs; a single table in an array is taken for the table."""
@@ -204,12 +204,12 @@ class Reader:
         }
         return {user: self.section(field.section, f"{name}.{user}") for user in sorted(found)}
 
-    def _map(self, field: Field, name: str) -> dict[str, str]:
+    def _map(self, field: Field, name: str, *, is_off: bool) -> dict[str, str]:
         result = {}
         for key in sorted(self.values):
             if key.startswith(name + "."):
                 inner = field._replace(kind="text", default="", required=False)
-                result[key[len(name) + 1 :]] = self._leaf(inner, key, is_off=False)
+                result[key[len(name) + 1 :]] = self._leaf(inner, key, is_off=is_off)
         return result
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from microgate.diagnostics import Report
 from microgate.settings import catalogue
 from microgate.settings.entries import DEFAULT, Origin, add
-from microgate.settings.model import JwtIssuer, Settings
+from microgate.settings.model import SHIPPED_KEY_STORE, JwtIssuer, Settings
 
 MAX_UNIX_PATH_BYTES = 107  # sun_path of Linux without its final NUL
 
@@ -43,11 +43,9 @@ def listeners(settings: Settings, finder: Finder) -> None:
         message = "`listenerConfig.httpPort` and `listenerConfig.httpsPort` are both off, so nothing is served"
         finder.found(catalogue.CONTRADICTION, "listenerConfig.httpPort", message)
     taken: dict[int, str] = {}
-    ports = (
-        ("listenerConfig.httpPort", listener.http_port),
-        ("listenerConfig.httpsPort", listener.https_port),
-        ("adminConfig.port", admin.port),
-    )
+    ports = [("listenerConfig.httpPort", listener.http_port), ("listenerConfig.httpsPort", listener.https_port)]
+    if listener.host in {admin.host, "0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        ports.append(("adminConfig.port", admin.port))
     for key, port in ports:
         if port > 0 and port in taken:
             written = key if finder.is_set(key) else taken[port]
@@ -99,7 +97,8 @@ def certificates(settings: Settings, finder: Finder) -> None:
             there, missing = missing, there
         message = f"`listenerConfig.{there}` is set without `listenerConfig.{missing}`"
         finder.found(catalogue.CONTRADICTION, f"listenerConfig.{there}", message, f"add `{missing}`")
-    if listener.certificate_file and finder.is_set("listenerConfig.keyStorePath"):
+    # The file of 3.x names its shipped store, which nobody who adds a certificate means.
+    if listener.certificate_file and listener.key_store_path != SHIPPED_KEY_STORE:
         message = (
             "`listenerConfig.certificateFile` and `listenerConfig.keyStorePath` both name the server's certificate"
         )

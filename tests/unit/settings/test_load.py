@@ -169,3 +169,18 @@ def test_unknown_keys_are_warnings_where_old_files_are_taken_as_they_are(configu
     assert outcome.codes == ["MG502", "MG502"]
     assert outcome.errors == []
     assert len(configure(text).errors) == 2
+
+
+def test_users_may_come_from_the_environment(configure):
+    outcome = configure(environ={"b7a_users_jane_doe_password": "x", "b7a_users_jane_doe_scopes": "a,b"})
+    assert outcome.errors == []
+    assert {name: user.scopes for name, user in outcome.b7a.users.items()} == {"jane_doe": "a,b"}
+
+
+def test_what_only_seems_to_contradict_is_fine(configure):
+    store = "keyStorePath = '${mgw-runtime.home}/runtime/bre/security/ballerinaKeystore.p12'\n"
+    assert configure(f"[listenerConfig]\n{store}certificateFile = 'a'\nprivateKeyFile = 'b'\n").errors == []
+    assert configure("[listenerConfig]\nhost = '10.0.0.1'\nhttpPort = 9901\n").errors == []
+    assert configure("[listenerConfig]\nhttpPort = -1\nhttpsPort = -1\nunixSocket = '/run/gateway.sock'\n").errors == []
+    assert configure("[listenerConfig]\nhttpPort = 0\nhttpsPort = 0\n").errors == []
+    assert configure("[analytics]\n[b7a.users]\n[apikey.issuer]\n").errors == []
