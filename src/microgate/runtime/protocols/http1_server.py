@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 WRITE_HIGH_BYTES = 65_536
 BIG_CHUNK_BYTES = 32_768  # larger pieces are written as they are, without being joined to others
 LINGER_SECONDS = 2.0
+LAST_REQUEST_SECONDS = 0.5  # after its last one, a connection may bring one more request to a gateway that stops
 LINGER_BYTES = 1_048_576
 SMALL_REST_BYTES = 65_536  # an unread rest of a body up to this size is read and dropped to keep the connection
 
@@ -424,9 +425,17 @@ class ServerConnection(asyncio.Protocol):
         return self._current is not None or bool(self._waiting)
 
     def begin_drain(self) -> None:
-        """The gateway stops: idle connections are closed, busy ones with their answer."""
+        """The gateway stops: idle connections are closed, busy ones with their answer.
+
+        One that was used just now waits for a moment: its next request may be on its way, and would meet a reset.
+        """
         if self._current is None and self._at_boundary:
-            self._transport.close()
+            patience = self._door.idle_timeout if self._phase == IDLE else self._door.header_timeout
+            used_at = self.deadline - patience
+            if used_at + LAST_REQUEST_SECONDS <= monotonic():
+                self._transport.close()
+            else:
+                self.deadline = used_at + LAST_REQUEST_SECONDS
 
     def close(self) -> None:
         self._transport.abort()
