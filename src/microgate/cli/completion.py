@@ -25,7 +25,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         add_declared(one, command)
         for action in one._actions:  # noqa: SLF001 - shtab's own way to mark what takes a file
             if action.metavar in _FILES:
-                action.complete = shtab.FILE  # type: ignore[attr-defined]
+                action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it
     console.data(shtab.complete(parser, shell=arguments.shell).rstrip())
     return 0
 

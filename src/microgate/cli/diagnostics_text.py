@@ -77,5 +77,5 @@ def _excerpt(diagnostic: Diagnostic) -> list[str]:
     number = f"{diagnostic.line:5}"
     excerpt = [f"{number} | {source}"]
     if diagnostic.column:
-        excerpt.append(f"{'':5} | {'':{column - 1 - start}}^")
+        excerpt.append(f"{'':{len(number)}} | {'':{column - 1 - start}}^")
     return excerpt

@@ -65,7 +65,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         before, after = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
         if after.scheme not in ("http", "https"):
-            raise urllib.error.URLError(f"it redirects to `{newurl}`")
+            raise urllib.error.HTTPError(req.full_url, code, f"and redirects to {newurl}", headers, fp)
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         if following is not None and (before.scheme, before.netloc) != (after.scheme, after.netloc):
             following.headers.clear()
@@ -94,8 +94,11 @@ def _download(url: str, access: Access) -> tuple[str, bytes]:
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
             content = answer.read(MAX_BYTES + 1)
+            if len(content) <= MAX_BYTES and answer.length:
+                raise ProjectError(f"{url}: cannot be downloaded: the server stopped {answer.length:,} bytes early")
             name = _file_name(answer.headers.get("Content-Disposition", ""), parts.path)
     except urllib.error.HTTPError as error:
+        error.close()
         raise ProjectError(f"{url}: cannot be downloaded: the server answers {error.code} {error.reason}") from error
     except (OSError, HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
