@@ -237,14 +237,16 @@ def _settled(yard: Yard, admin: int) -> tuple[int, int]:
         time.sleep(0.3)
 
 
-def shares(yard: Yard, *, seconds: int = 3) -> list[int]:
-    """How two workers share the connections of one load, in percent."""
+def shares(yard: Yard, *, loads: int = 8) -> list[int]:
+    """How two workers share connections, in percent: over several loads, because the kernel deals each at random."""
     program, ports = yard.gateway(secured=True, workers=2)
+    totals: dict[int, int] = {}
     with yard.backend(), program:
         program.wait_for(ports["http"])
-        load = Load(ports["http"], "s50", yard.token(), seconds)
-        time.sleep(seconds / 2)
-        counts = program.connections(ports["http"])
-        load.finish()
-    total = sum(counts.values())
-    return sorted(round(100 * count / total) for count in counts.values())
+        for _ in range(loads):
+            load = Load(ports["http"], "s50", yard.token(), 1)
+            time.sleep(0.5)
+            for pid, count in program.connections(ports["http"]).items():
+                totals[pid] = totals.get(pid, 0) + count
+            load.finish()
+    return sorted(round(100 * count / sum(totals.values())) for count in totals.values())

@@ -48,12 +48,14 @@ def description(backend: str, *, secured: bool) -> str:
 
 
 def build(folder: Path, backend: str, *, secured: bool) -> Path:
-    """An artefact in `folder`, made with the commands that a user would type; raises CalledProcessError."""
+    """An artefact in `folder`, made with the commands that a user would type; raises RuntimeError."""
     folder.mkdir(parents=True, exist_ok=True)
     name = "echo-jwt" if secured else "echo"
     definition = folder / f"{name}.yaml"
     definition.write_text(description(backend, secured=secured), encoding="utf-8")
     artefact = folder / f"{name}.artefact"
     for words in (["init", name, "-f", "-a", definition.name], ["build", name, "-o", artefact.name]):
-        subprocess.run([str(MICROGATE), *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        done = subprocess.run([str(MICROGATE), *words], cwd=folder, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"microgate {words[0]} failed:\n{done.stderr}")
     return artefact
