@@ -100,7 +100,7 @@ class Server(Section, frozen=True):
 
     timestamp_skew: Annotated[int, acts("clock leeway for tokens in milliseconds; -1: 30 s", low=-1)] = -1
     header: Annotated[str, later("value of the `Server` header of the gateway's own answers")] = ""
-    header_conf: Annotated[tuple[HeaderConf, ...], later("headers to preserve or override; an array of tables")] = ()
+    header_conf: Annotated[tuple[HeaderConf, ...], later("headers to preserve or override")] = ()
 
 
 class Etcd(Section, frozen=True):

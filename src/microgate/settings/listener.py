@@ -33,9 +33,7 @@ class Listener(Section, frozen=True):
     trust_store_password: Annotated[str, acts("password of that store", secret=True)] = "ballerina"  # noqa: S105 - of 3.x
     certificate_file: Annotated[str, acts("PEM certificate chain, instead of the key store")] = ""
     private_key_file: Annotated[str, acts("PEM private key, instead of the key store")] = ""
-    certificates: Annotated[
-        tuple[ServerCertificate, ...], acts("more certificates, chosen by server name (SNI); an array of tables")
-    ] = ()
+    certificates: Annotated[tuple[ServerCertificate, ...], acts("more certificates, chosen by server name (SNI)")] = ()
     trusted_proxies: Annotated[
         tuple[str, ...],
         acts("networks (CIDR) whose forwarded addresses, schemes and certificate headers are believed"),
@@ -97,9 +95,9 @@ class MutualTls(Section, frozen=True):
     is_client_certificate_validation_enabled: Annotated[
         bool, later("check the handshake's certificate too when that header is there")
     ] = True
-    api_certificates: Annotated[
-        tuple[ApiCertificates, ...], restricts("certificates allowed per API; an array of tables")
-    ] = msgspec.field(name="api.certificates", default=())
+    api_certificates: Annotated[tuple[ApiCertificates, ...], restricts("certificates allowed per API")] = msgspec.field(
+        name="api.certificates", default=()
+    )
 
 
 class Admin(Section, frozen=True):

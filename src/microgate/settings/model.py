@@ -85,7 +85,7 @@ class Settings(msgspec.Struct, frozen=True, rename="camel"):
     forwarding: Forwarding = msgspec.field(name="forwardingConfig", default=Forwarding())
     compatibility: Compatibility = Compatibility()
     auth: Auth = msgspec.field(name="authConfig", default=Auth())
-    issuers: Annotated[tuple[JwtIssuer, ...], acts("issuers of tokens; an array of tables")] = msgspec.field(
+    issuers: Annotated[tuple[JwtIssuer, ...], acts("issuers of tokens")] = msgspec.field(
         name="jwtTokenConfig", default=()
     )
     server: Server = Server()

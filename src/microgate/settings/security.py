@@ -43,9 +43,7 @@ class JwtIssuer(Section, frozen=True):
         ),
     ] = ""
     remote_user_claim_retrieval_enabled: Annotated[bool, later("ask for more claims")] = False
-    claims: Annotated[
-        tuple[ClaimName, ...], restricts("claims to rename before they are judged; an array of tables")
-    ] = ()
+    claims: Annotated[tuple[ClaimName, ...], restricts("claims to rename before they are judged")] = ()
 
 
 class Security(Section, frozen=True):
@@ -217,8 +215,8 @@ class ApiKey(Section, frozen=True):
 
     token_configs: ApiKeyCheck = ApiKeyCheck()
     signing: ApiKeySigning = msgspec.field(name="issuer.tokenConfig", default=ApiKeySigning())
-    allowed_apis: Annotated[tuple[AllowedApi, ...], later("what issued keys are good for; an array of tables")] = (
-        msgspec.field(name="issuer.api", default=())
+    allowed_apis: Annotated[tuple[AllowedApi, ...], later("what issued keys are good for")] = msgspec.field(
+        name="issuer.api", default=()
     )
 
 

@@ -81,9 +81,7 @@ class Binary(Section, frozen=True):
     enabled: Annotated[bool, later("send them", switch=True)] = True
     username: Annotated[str, later("user")] = "admin"
     password: Annotated[str, later("password", secret=True)] = "admin"  # noqa: S105 - the default of 3.x
-    url_groups: Annotated[tuple[UrlGroup, ...], later("receivers; an array of tables")] = msgspec.field(
-        name="URLGroup", default=()
-    )
+    url_groups: Annotated[tuple[UrlGroup, ...], later("receivers")] = msgspec.field(name="URLGroup", default=())
     publisher_pool: PublisherPool = PublisherPool()
     publisher_thread_pool: PublisherThreadPool = PublisherThreadPool()
     agent: Agent = Agent()

@@ -133,7 +133,10 @@ def _read(path: Path, what: str) -> bytes:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "strerror", None) or "not a usable path").lower()
-        raise KeyMaterialError(f"cannot read {what} `{path}`: {reason}") from None
+        # Settings keep this placeholder for the stores that 3.x shipped, where there are none.
+        is_shipped = "${mgw-runtime.home}" in str(path)
+        hint = "3.x shipped this store and microgate does not: name your own, or set MGW_HOME" if is_shipped else ""
+        raise KeyMaterialError(f"cannot read {what} `{path}`: {reason}", hint) from None
     if not data or len(data) > MAX_BYTES:
         reason = f"larger than {MAX_BYTES} bytes" if data else "empty"
         raise KeyMaterialError(f"cannot read {what} `{path}`: it is {reason}")

@@ -6,6 +6,7 @@ import datetime as dt
 import shutil
 import ssl
 import subprocess
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -16,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from microgate.errors import KeyMaterialError
 from microgate.runtime.security.keystore import load_key_store, load_pem, self_signed_certificate
+from microgate.settings.model import SHIPPED_TRUST_STORE
 
 PASSWORD = "ballerina"
 NOW = dt.datetime.now(dt.UTC)
@@ -152,6 +154,12 @@ def test_a_missing_store_a_folder_and_a_wrong_password(tmp_path, server):
         load_key_store(tmp_path / "none.p12", PASSWORD)
     with pytest.raises(KeyMaterialError, match="is a directory"):
         load_key_store(tmp_path, PASSWORD)
+
+
+def test_the_store_that_3x_shipped_is_missed_in_words_that_help():
+    with pytest.raises(KeyMaterialError, match="no such file") as raised:
+        load_key_store(Path(SHIPPED_TRUST_STORE), PASSWORD)
+    assert "MGW_HOME" in raised.value.hint
 
 
 def test_damaged_stores_never_end_in_a_traceback(tmp_path, server):
