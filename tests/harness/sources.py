@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @functools.cache
 def tracked() -> tuple[Path, ...]:
-    """Every file of the project, generated and ignored ones left out."""
+    """Every file of the project, but generated and ignored ones and the projects that tests compile: those are input."""
     try:
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -24,7 +24,12 @@ def tracked() -> tuple[Path, ...]:
     except (OSError, subprocess.CalledProcessError):
         skipped = {".venv", ".git", ".mypy_cache", ".ruff_cache", "__pycache__", "target", ".hypothesis"}
         names = [path for path in ROOT.rglob("*") if not skipped & set(path.relative_to(ROOT).parts)]
-    return tuple(sorted({path for path in names if path.is_file()}))
+    return tuple(sorted({path for path in names if path.is_file() and not _is_input(path)}))
+
+
+def _is_input(path: Path) -> bool:
+    parts = path.relative_to(ROOT).parts
+    return parts[:2] == ("tests", "compile") and "project" in parts
 
 
 def python_files(*folders: str) -> list[Path]:

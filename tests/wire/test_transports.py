@@ -93,3 +93,10 @@ def test_a_unix_socket_listener(gateway, tmp_path):
     gateway(describe(["/a"]), settings=f'[listenerConfig]\nunixSocket = "{path}"\n')
     with Client(unix=str(path)) as client:
         assert client.get("/a").status == 200
+
+
+def test_a_gateway_without_tls_redirects_to_what_stands_in_front(gateway):
+    running = gateway(describe(["/a"], x_microgate_https_redirect=True))
+    with running.connect() as client:
+        answer = client.get("/a", ("Host", "api.test:8080"))
+    assert answer.header("location") == "https://api.test/a"

@@ -36,6 +36,10 @@ HEALTH_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 class Services(accounting.Services, Protocol):
     """What a worker has for its gateway."""
 
+    @property
+    def https_port(self) -> int | None:
+        """Where clients reach HTTPS; None where they do not."""
+
 
 class _Target:
     """A route's end: one operation, linked when it is first asked for."""
@@ -54,6 +58,8 @@ class Gateway:
 
     def __init__(self, plan: model.Plan, settings: Settings, services: Services) -> None:
         self._settings = settings
+        # Without a listener of our own, HTTPS is spoken by what stands in front, where clients expect it.
+        self._https_port = services.https_port or transport.HTTPS_PORT
         self._clients = Watch(services.loop, SLOW_WATCH_SECONDS, checks=True)
         self._exchanges = Watch(services.loop, FAST_WATCH_SECONDS, checks=True)
         self._security = SecurityContext(settings, services.channel)
@@ -150,7 +156,7 @@ class Gateway:
         api, operation = target.api, target.operation
         seats: dict[str, Stage | None] = {
             "identify": self._identify,
-            "transport": transport.link(api, self._settings.listener.https_port),
+            "transport": transport.link(api, self._https_port),
             "authenticate": authenticate.link(self._security, api, operation),
             "authorise": authorise.link(self._security, api, operation),
         }

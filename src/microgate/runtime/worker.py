@@ -10,16 +10,18 @@ import gc
 import inspect
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from microgate.errors import MicrogateError
 from microgate.runtime import lifeline
 from microgate.runtime.accepting import Acceptor
 from microgate.runtime.channel import WorkerChannel
 from microgate.runtime.control import Greeting, Hello
 from microgate.runtime.event_loop import run
 from microgate.runtime.lifeline import Orders
+from microgate.runtime.observability.metrics import Metrics
 
 if TYPE_CHECKING:
     import mmap
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("microgate.worker")
 
 LOOK_SECONDS = 0.01  # how often a draining worker looks whether it is done
-REFRESH_SECONDS = 1.0  # how often certificate files are looked at
+REFRESH_SECONDS = 1.0  # how often certificate files are looked at and the open connections are shown
 CLOSING_SECONDS = 0.25  # what the gateway may take to hand over its last log lines
 
 
@@ -50,6 +52,7 @@ class Services:
     channel: Channel
     metrics: mmap.mmap
     max_connections: int
+    https_port: int | None  # where clients reach HTTPS; None where they do not
 
 
 class Gateway(Protocol):
@@ -97,9 +100,20 @@ class Worker:
             channel=channel,
             metrics=post.metrics,
             max_connections=post.max_connections,
+            https_port=post.listeners.port("https"),
         )
         self._gateway = post.assemble(post.plan, post.settings, services)
-        self._acceptor = Acceptor(self._gateway, post.max_connections)
+        counted = Metrics(post.metrics, post.plan, post.slot)
+        self._acceptor = Acceptor(
+            self._gateway,
+            post.max_connections,
+            counted.counter("connections_accepted"),
+            counted.counter("connections_refused"),
+        )
+        if post.tls is not None:
+            post.tls.on_failed_handshake(partial(counted.counter("tls_handshake_errors"), 1))
+        self._show_connections = counted.gauge("connections")
+        self._shown = 0
         self._timer: asyncio.TimerHandle | None = None
         self._serving = False
         channel.subscribe(Greeting, self._on_greeting)
@@ -113,9 +127,8 @@ class Worker:
                 if listener.scheme == "https":
                     assert post.tls is not None
                     entrance.secure(post.tls.context, handshake_seconds)
-        if post.tls is not None:
-            # The context is as the supervisor made it, which may be long ago.
-            self.refresh()
+        # The certificate is as the supervisor read it, which may be long ago.
+        self.refresh()
         # What lives by now lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -131,20 +144,18 @@ class Worker:
         self._channel.send(Hello(self._post.slot, os.getpid()))
 
     def refresh(self) -> None:
-        """Look at the certificate files now."""
-        if self._post.tls is not None:
-            self._post.tls.refresh(settled=True)
-            self._arm()
-
-    def _arm(self) -> None:
+        """Look at the certificate files now, and from now on at intervals."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(REFRESH_SECONDS, self._follow)
+        self._look_around(settled=True)
 
-    def _follow(self) -> None:
-        assert self._post.tls is not None
-        self._post.tls.refresh()
-        self._arm()
+    def _look_around(self, *, settled: bool = False) -> None:
+        if self._post.tls is not None:
+            self._post.tls.refresh(settled=settled)
+        connections = self._gateway.connections
+        self._show_connections(connections - self._shown)
+        self._shown = connections
+        self._timer = self._loop.call_later(REFRESH_SECONDS, self._look_around)
 
     async def drain(self, *, successor: bool) -> None:
         """Stop accepting, let what is in flight finish within the grace period, then end what is left.
@@ -168,7 +179,8 @@ class Worker:
         await self._acceptor.close(sockets_stay=True)
         closing = self._gateway.close()
         if inspect.isawaitable(closing):
-            await asyncio.wait_for(closing, CLOSING_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(closing, CLOSING_SECONDS)
 
 
 def serve(post: Post, end: socket.socket, line: Lifeline) -> None:
@@ -179,12 +191,8 @@ def serve(post: Post, end: socket.socket, line: Lifeline) -> None:
 async def _live(post: Post, end: socket.socket, line: Lifeline) -> None:
     loop = asyncio.get_running_loop()
     orders = Orders(line)
-    try:
-        worker = Worker(post, WorkerChannel(loop, end))
-        await worker.start()
-    except MicrogateError as error:
-        line.tell_failure(str(error), error.hint)
-        return
+    worker = Worker(post, WorkerChannel(loop, end))
+    await worker.start()
     line.tell(lifeline.SERVING)
     while (order := await orders.get()) == lifeline.REFRESH:
         worker.refresh()
