@@ -11,6 +11,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from microgate.errors import ProjectError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,6 +28,9 @@ class Console:
     def __init__(self, name: str = "") -> None:
         self._prefix = f"{name}: " if name else ""
         self.verbose = False
+        # A stream that was closed before we began is None.
+        sys.stdout = sys.stdout or _nowhere()
+        sys.stderr = sys.stderr or _nowhere()
         for stream in (sys.stdout, sys.stderr):
             # A name that the terminal's encoding cannot show must not end the program.
             reconfigure = getattr(stream, "reconfigure", None)
@@ -34,11 +39,27 @@ class Console:
 
     def data(self, text: str) -> None:
         """What the command was asked for."""
-        print(text, file=sys.stdout)
+        try:
+            print(text, file=sys.stdout)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _unwritable(error) from error
+
+    def finish(self) -> None:
+        """See that all data has left. Raises ProjectError where it cannot, BrokenPipeError where nobody reads it."""
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            # What cannot be written now cannot be written at exit either.
+            sys.stdout = _nowhere()
+            raise _unwritable(error) from error
 
     def say(self, text: str) -> None:
         """What happened, for a person."""
-        sys.stdout.flush()
+        self.finish()
         print(text, file=sys.stderr)
 
     def detail(self, text: str) -> None:
@@ -78,6 +99,14 @@ class Console:
         print(f"{self._prefix}{self.paint(kind, kind)}: {printable(message)}", file=sys.stderr)
         if hint:
             print(f"{self.paint('hint', 'hint')}: {printable(hint)}", file=sys.stderr)
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - open for the life of the process
+
+
+def _unwritable(error: OSError) -> ProjectError:
+    return ProjectError(f"standard output cannot be written: {error.strerror or error}")
 
 
 def wants_colour(stream: TextIO) -> bool:

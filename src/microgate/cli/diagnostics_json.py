@@ -23,7 +23,7 @@ def render_json(diagnostics: Sequence[Diagnostic]) -> str:
     """`{"diagnostics": [...], "errors": n, "warnings": n}`; a field without a value is left out of its finding."""
     document = {
         "diagnostics": [
-            {name: value for name, value in msgspec.to_builtins(d).items() if value or name == "message"}
+            {name: value for name, value in msgspec.to_builtins(_encodable(d)).items() if value or name == "message"}
             for d in diagnostics
         ],
         "errors": sum(d.severity is Severity.ERROR for d in diagnostics),
@@ -44,7 +44,7 @@ def render_sarif(diagnostics: Sequence[Diagnostic]) -> str:
             }
         },
         "columnKind": "unicodeCodePoints",
-        "results": [_result(d, rules.index(d.code)) for d in diagnostics],
+        "results": [_result(_encodable(d), rules.index(d.code)) for d in diagnostics],
     }
     return pretty({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]})
 
@@ -52,6 +52,16 @@ def render_sarif(diagnostics: Sequence[Diagnostic]) -> str:
 def pretty(document: object) -> str:
     """Indented JSON, as every machine form of the command line is printed."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+
+
+def _encodable(diagnostic: Diagnostic) -> Diagnostic:
+    """File names need not be UTF-8; what is not becomes an escape."""
+    texts = {
+        name: text.encode(errors="backslashreplace").decode()
+        for name, text in msgspec.structs.asdict(diagnostic).items()
+        if isinstance(text, str) and not text.isascii()
+    }
+    return msgspec.structs.replace(diagnostic, **texts) if texts else diagnostic
 
 
 def _result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def guard(console: Console, work: Callable[[], int]) -> int:
     try:
         try:
             code = work()
+            console.finish()
         except Findings as findings:
             from microgate.cli import diagnostics_text
 
@@ -36,7 +37,6 @@ def guard(console: Console, work: Callable[[], int]) -> int:
         except MicrogateError as error:
             console.error(str(error), error.hint)
             code = error.exit_code
-        sys.stdout.flush()
     except KeyboardInterrupt:
         return _end_by(signal.SIGINT)
     except BrokenPipeError:

@@ -57,6 +57,12 @@ def test_sarif_names_rules_once_and_places_as_addresses():
     assert third["locations"][0]["physicalLocation"]["region"] == {"startLine": 3, "startColumn": 1}
 
 
+def test_a_file_name_that_is_not_utf_8_becomes_an_escape():
+    found = [Diagnostic("MG101", Severity.ERROR, "x", "api_definitions/\udcfe.yaml", 1, 1)]
+    assert json.loads(render_json(found))["diagnostics"][0]["file"] == "api_definitions/\\udcfe.yaml"
+    assert json.loads(render_sarif(found))["runs"][0]["results"]
+
+
 def test_nothing_found_is_a_whole_document():
     assert json.loads(render_json([])) == {"diagnostics": [], "errors": 0, "warnings": 0}
     assert json.loads(render_sarif([]))["runs"][0]["results"] == []

@@ -73,6 +73,18 @@ def test_a_reader_that_leaves_ends_the_program_in_silence():
     assert complained == b""
 
 
+def test_output_that_cannot_be_written_is_one_line():
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([MICROGATE, "version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: standard output cannot be written: No space left on device\n"
+
+
+def test_closed_streams_are_no_failure():
+    done = subprocess.run(["/bin/sh", "-c", f"'{MICROGATE}' version >&- 2>&-"], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def test_an_interrupt_ends_the_program_in_silence(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(20)

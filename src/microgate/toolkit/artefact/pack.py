@@ -21,9 +21,17 @@ if TYPE_CHECKING:
 
 
 def pack(plan: Plan) -> bytes:
-    """The bytes of the plan's artefact; they depend on nothing else, so on no clock, path, user or machine."""
-    manifest = msgspec.json.encode(Manifest(project=plan.project, engine=plan.engine, inputs=dict(plan.inputs)))
-    body = encode(plan)
+    """The bytes of the plan's artefact; they depend on nothing else, so on no clock, path, user or machine.
+
+    Raises ProjectError for a plan that no artefact can hold.
+    """
+    try:
+        manifest = msgspec.json.encode(Manifest(project=plan.project, engine=plan.engine, inputs=dict(plan.inputs)))
+        body = encode(plan)
+    except UnicodeEncodeError as error:
+        raise ProjectError(
+            f"a name of the project is not UTF-8: {error.object!r}", "rename the file or folder"
+        ) from error
     content = PRELUDE.pack(MAGIC, FORMAT, len(manifest), len(body)) + manifest + body
     if len(content) > MAX_BYTES // 2:
         raise ProjectError(f"the compiled project has {len(content):,} bytes; an artefact holds {MAX_BYTES // 2:,}")

@@ -90,7 +90,9 @@ def _download(url: str, access: Access) -> tuple[str, bytes]:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     opener = urllib.request.build_opener(_Redirects, urllib.request.HTTPSHandler(context=context))
-    request = urllib.request.Request(url, headers={"Accept": "*/*", **dict(access.headers)})  # noqa: S310 - checked above
+    # What people paste may hold blanks and letters of any language.
+    quoted = urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]", errors="surrogateescape")
+    request = urllib.request.Request(quoted, headers={"Accept": "*/*", **dict(access.headers)})  # noqa: S310 - checked above
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
             content = answer.read(MAX_BYTES + 1)

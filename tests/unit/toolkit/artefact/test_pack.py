@@ -19,6 +19,11 @@ def test_the_same_plan_is_the_same_bytes():
     assert pack(PLAN) == pack(again)
 
 
+def test_a_name_that_is_not_utf_8_is_one_line():
+    with pytest.raises(ProjectError, match="is not UTF-8"):
+        pack(Plan(project="p\udcfe", engine="1", apis=(), upstreams=()))
+
+
 def test_a_written_artefact_is_executable_whatever_the_umask(tmp_path):
     before = os.umask(0o077)
     try:

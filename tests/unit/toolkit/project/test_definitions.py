@@ -64,11 +64,17 @@ def server():
         ("/export", 'attachment; filename="..\\\\..\\\\x.yaml"', YAML, "x.yaml"),
         ("/a%2F..%2Fb.yaml", None, YAML, "b.yaml"),
         ("/...hidden.yaml", None, YAML, "hidden.yaml"),
+        ("/my%20p%C3%A9ts.yaml", None, YAML, "my péts.yaml"),
     ],
 )
 def test_names(server, path, disposition, body, name):
     server.answers[path] = (200, {"Content-Disposition": disposition} if disposition else {}, body)
     assert fetch(server.address(path), Access()) == (name, body)
+
+
+def test_an_address_may_be_pasted_as_people_write_it(server):
+    server.answers["/my%20p%C3%A9ts.yaml?q=a%2Fb"] = (200, {}, YAML)
+    assert fetch(server.address("/my péts.yaml?q=a%2Fb"), Access()) == ("my péts.yaml", YAML)
 
 
 def test_headers_go_to_the_server_that_was_named_and_to_no_other(server):
