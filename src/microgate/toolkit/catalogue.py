@@ -35,7 +35,6 @@ NUMBER_TOO_LONG = Code("MG010", _ERROR, "a number is too long")
 SEVERAL_DOCUMENTS = Code("MG011", _ERROR, "a file holds more than one document")
 FILE_TOO_LARGE = Code("MG012", _ERROR, "a file is too large")
 FILE_EMPTY = Code("MG013", _ERROR, "a file is empty")
-TOML_SYNTAX = Code("MG014", _ERROR, "a file is not well-formed TOML")
 
 NOT_OPENAPI = Code("MG020", _ERROR, "a file is not an OpenAPI description")
 OPENAPI_VERSION = Code("MG021", _ERROR, "the OpenAPI version is not supported")

@@ -29,26 +29,26 @@ class Binder:
         self._surveyed: set[str] = set()
 
     def bind(self, document: Document) -> Description | None:
-        """The description in a document, whose tree is dropped."""
+        """The description in a document, whose tree is dropped; None where there is nothing to serve."""
         found = description.read(document, self._references, self._report)
         if found is not None:
-            self._survey.document(document, found.extended)
+            self._survey.document(document)
             self._surveyed.add(document.name)
-            # Nodes of shared files live on; the ids of this document's may soon be others'.
-            self._extended.update(key for key in found.extended if key[0] != document.name)
+            self._extended |= found.extended
             _name_operations(found, self._report)
         document.root = None
-        return found
+        return found if found is not None and found.operations else None
 
     def finish(self) -> None:
-        """Survey the shared files that are no descriptions themselves; a survey may find further ones."""
+        """Survey the files that descriptions share; a survey may find further ones."""
         while True:
             fresh = [found for found in self._folder.shared_documents() if found.name not in self._surveyed]
             if not fresh:
-                return
+                break
             for document in fresh:
                 self._surveyed.add(document.name)
-                self._survey.document(document, self._extended)
+                self._survey.document(document)
+        self._survey.finish(self._extended)
 
 
 def _name_operations(found: Description, report: Report) -> None:

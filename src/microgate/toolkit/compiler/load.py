@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
 from microgate.toolkit.openapi.document import whole_file
+from microgate.toolkit.openapi.folder import DESCRIPTION_FOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,9 @@ def load_project(folder: Folder, report: Report) -> Iterator[Document]:
     paths = folder.descriptions()
     if not paths:
         hint = "put an OpenAPI description (.yaml, .yml or .json) into api_definitions"
-        report.add(whole_file(catalogue.NOTHING_TO_BUILD, "the project has no API descriptions", "", hint))
+        report.add(
+            whole_file(catalogue.NOTHING_TO_BUILD, "there are no API descriptions", DESCRIPTION_FOLDERS[0], hint)
+        )
     for path in paths:
         if not folder.contains(path):
             message = "is a link that leads out of the project"

@@ -39,7 +39,7 @@ def compile_project(project: Path, report: Report) -> Plan | None:
         message = "is not a folder" if project.exists() else "the project does not exist"
         report.add(whole_file(catalogue.NO_PROJECT, message, str(project), hint))
         return None
-    with _collector_paused():
+    with _collector_paused(), _sorted_by_place(report):
         return _compile_project(project, report)
 
 
@@ -58,11 +58,20 @@ def _compile_project(project: Path, report: Report) -> Plan | None:
 
 def compile_description(file: Path, report: Report) -> Plan | None:
     """The plan of one OpenAPI file without a project; None where `report` has errors. Its folder is its project."""
-    with _collector_paused():
+    with _collector_paused(), _sorted_by_place(report):
         folder = Folder(file.absolute().parent)
         document = folder.read(file.absolute(), report)
         apis = _apis(folder, [document] if document is not None else [], report)
         return _finish(ResolvedProject(file.stem, apis, {}, InterceptorSources()), folder, report)
+
+
+@contextmanager
+def _sorted_by_place(report: Report) -> Iterator[None]:
+    """What the passes find, in the order in which a reader meets it."""
+    before = len(report.diagnostics)
+    yield
+    fresh = sorted(report.diagnostics[before:], key=lambda found: (found.file, found.line, found.column))
+    report.diagnostics[before:] = fresh
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from microgate.toolkit import catalogue
 from microgate.toolkit.compiler.model import ResolvedApi, ResolvedOperation
 from microgate.toolkit.compiler.resolve_endpoints import Endpoints
 from microgate.toolkit.compiler.resolve_security import Access
+from microgate.toolkit.openapi.cursor import Located
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report
-    from microgate.toolkit.openapi.cursor import Located, Spot
+    from microgate.toolkit.openapi.cursor import Spot
     from microgate.toolkit.openapi.description import Description, Operation
     from microgate.toolkit.openapi.extensions import Extensions
 
@@ -23,12 +24,12 @@ UNLIMITED = "Unlimited"
 def resolve(description: Description, report: Report) -> ResolvedApi:
     """One API with everything that its operations inherit."""
     api_id = make_api_id(description.title.value, description.version.value)
-    base_path, at = _base_path(description, report)
+    base_path = _base_path(description, report)
     api = ResolvedApi(
         source=description,
         id=api_id,
-        base_path=base_path,
-        base_path_at=at,
+        base_path=base_path.value if base_path else "/",
+        base_path_at=base_path.at if base_path else description.at,
         tier=_tier(description.extensions.tier, description.extensions.apim_tier),
     )
     access = Access(description, report)
@@ -54,7 +55,10 @@ def resolve(description: Description, report: Report) -> ResolvedApi:
                 tier=_operation_tier(api, operation, report),
             )
         )
-    endpoints.finish(api.operations)
+    if endpoints.finish(api.operations) and base_path is None:
+        at = description.servers[0].at if description.servers else description.at
+        message = "no server has a path and there is no `x-wso2-basePath`, so the base path is `/`"
+        report.add(at.diagnostic(catalogue.BASE_PATH_ASSUMED, message, "add `x-wso2-basePath: /…` at the root"))
     return api
 
 
@@ -63,35 +67,31 @@ def make_api_id(name: str, version: str) -> str:
     return "api_" + hashlib.sha256(f"{name}:{version}".encode()).hexdigest()
 
 
-def _base_path(description: Description, report: Report) -> tuple[str, Spot]:
-    """The base path without a trailing slash, and where it comes from (WSO2 §2.4, §3.1)."""
+def _base_path(description: Description, report: Report) -> Located[str] | None:
+    """The base path without a trailing slash, None where the description names none (WSO2 §2.4, §3.1)."""
     own = description.extensions.base_path
     if own is not None:
         text = own.value.replace("{version}", description.version.value)
         return _checked_base_path(text, own.at, report)
-    if description.servers:
-        first = description.servers[0]
-        try:
-            path = first.path
-        except ValueError:
-            path = ""  # the malformed URL is reported with the endpoints
-        if path:
-            return _checked_base_path(path, first.at, report)
-    at = description.servers[0].at if description.servers else description.at
-    message = "no server has a path and there is no `x-wso2-basePath`, so the base path is `/`"
-    report.add(at.diagnostic(catalogue.BASE_PATH_ASSUMED, message, "add `x-wso2-basePath: /…` at the root"))
-    return "/", at
+    if not description.servers:
+        return None
+    first = description.servers[0]
+    try:
+        path = first.path
+    except ValueError:
+        path = ""  # the malformed URL is reported with the endpoints
+    return _checked_base_path(path, first.at, report) if path else None
 
 
-def _checked_base_path(text: str, at: Spot, report: Report) -> tuple[str, Spot]:
+def _checked_base_path(text: str, at: Spot, report: Report) -> Located[str]:
     path = "/" + text.strip("/")
     try:
         parse_base_path(path)
     except TemplateError as error:
         hint = "a base path is plain text such as `/store/v1`; `{version}` stands for `info.version`"
         report.add(at.diagnostic(catalogue.BASE_PATH, str(error), hint))
-        return "/", at
-    return path, at
+        path = "/"
+    return Located(path, at)
 
 
 def _max_body(operation: Extensions, root: Extensions) -> int | None:

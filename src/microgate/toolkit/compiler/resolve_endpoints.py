@@ -33,6 +33,7 @@ class Endpoints:
         self._api_id = api_id
         self._report = report
         self._checked: dict[tuple[str, int], bool] = {}
+        self._said: set[tuple[str, int]] = set()
         self._broken = False  # something was meant to be an endpoint and has been reported
 
     def production(self, operation: Operation) -> Upstream | None:
@@ -54,27 +55,31 @@ class Endpoints:
         root = self._description.extensions.sandbox
         return None if root is None else self._of_use(root, self._api_id, SANDBOX, operation)
 
-    def finish(self, operations: list[ResolvedOperation]) -> None:
-        """Report operations without any endpoint, all in one message."""
+    def finish(self, operations: list[ResolvedOperation]) -> bool:
+        """Whether all operations have endpoints; those that have none are reported, all in one message."""
         without = [found.source for found in operations if found.production is None and found.sandbox is None]
         if not without or self._broken:
-            return
+            return not self._broken
         first = without[0]
         name = f"`{first.method} {shown(first.path)}`"
         others = f" and {len(without) - 1} more have" if len(without) > 1 else " has"
         message = f"{name}{others} no endpoint"
         hint = "add `servers: [{url: https://…}]` or `x-wso2-production-endpoints: {urls: [https://…]}` at the root"
-        relative = [server for server in self._description.servers if not server.is_absolute]
+        relative = [found for found in self._description.servers if not (found.is_absolute or found.is_reported)]
         at = relative[0].at if relative else self._description.at
         if relative:
-            message += f": the server `{shown(relative[0].url)}` is relative, so it names no backend"
+            what = "there is no `host`" if self._description.is_swagger else f"`{shown(relative[0].url)}` is relative"
+            message += f": {what}, so no backend is named"
             hint = (
                 "add `x-wso2-production-endpoints: {urls: [https://…]}` at the root, or make the server's URL absolute"
             )
         elif len(without) < len(operations):
             at = first.at
             hint = "add `x-wso2-production-endpoints: {urls: [https://…]}` to the operation or at the root"
+        if self._description.is_swagger:
+            hint = "add `host`, or `x-wso2-production-endpoints: {urls: [https://…]}` at the root"
         self._report.add(at.diagnostic(catalogue.NO_ENDPOINT, message, hint))
+        return False
 
     def _operation_name(self, operation: Operation) -> str:
         """WSO2 drew a random name at each build; this one is stable, so that it can be overridden and measured."""
@@ -137,9 +142,11 @@ class Endpoints:
     def _of_servers(self, servers: list[Server], name: str, operation: Operation) -> Upstream | None:
         urls: list[str] = []
         for server in servers:
-            if not server.is_absolute:
+            if server.is_reported:
+                self._broken = True
+            elif not server.is_absolute:
                 continue
-            if not self._usable(server):
+            elif not self._usable(server):
                 self._broken = True
             elif server.url not in urls:
                 urls.append(server.url)
@@ -162,8 +169,8 @@ class Endpoints:
 
     def _once(self, at: Spot) -> bool:
         key = (at.document.name, at.place)
-        new = key not in self._checked
-        self._checked.setdefault(key, True)
+        new = key not in self._said
+        self._said.add(key)
         return new
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TOKEN_SCHEMES = ("oauth2", "jwt")
 AUTH_TYPES = ("None", "Any", "Application", "Application User", "Application & Application User")
+REFUSED_HINT = "callers without a token are refused"
 OPENING_HINT = "to open it, add `x-wso2-disable-security: true`; to keep it closed, name a scheme"
 
 
@@ -119,11 +120,11 @@ class Access:
             return
         names = ", ".join(f"`{shown(name)}`" for name in others)
         if len(others) < len(kinds):
-            message = f"only tokens are accepted: {names} is not served yet"
-            self._report.add(requirements.at.diagnostic(catalogue.SCHEMES_NARROWED, message))
+            message = f"not served yet: {names}; only tokens (oauth2 or JWT) are accepted"
+            self._report.add(requirements.at.diagnostic(catalogue.SCHEMES_NARROWED, message, REFUSED_HINT))
         else:
-            message = f"{names} is not served yet, so a token (oauth2 or JWT) is asked for instead"
-            self._report.add(requirements.at.diagnostic(catalogue.DEFAULT_SCHEME, message))
+            message = f"not served yet: {names}; a token (oauth2 or JWT) is asked for instead"
+            self._report.add(requirements.at.diagnostic(catalogue.DEFAULT_SCHEME, message, REFUSED_HINT))
 
     def _once(self, *key: str) -> bool:
         new = key not in self._said

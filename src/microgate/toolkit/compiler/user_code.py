@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import ast
 import re
-import tomllib
 from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
@@ -37,7 +36,6 @@ def check(folder: Folder, report: Report) -> None:
             _check_ballerina(path, folder, report)
         elif path.suffix == ".py":
             _check_python(path, folder, report)
-    _check_filters(folder, report)
     for path in _files(folder, layout.LIBRARIES):
         if path.suffix == ".jar":
             hint = "rewrite what it does in Python, then remove it"
@@ -45,25 +43,8 @@ def check(folder: Folder, report: Report) -> None:
             report.add(whole_file(catalogue.FOREIGN_CODE_UNUSED, message, folder.name(path), hint))
     for path in _files(folder, layout.GRPC_DEFINITIONS):
         if path.suffix == ".proto" and path.name not in SHIPPED_PROTO_FILES:
-            message = "gRPC definitions are not supported yet"
+            message = "not supported yet: gRPC definitions"
             report.add(whole_file(catalogue.NOT_SUPPORTED_YET, message, folder.name(path), "remove the file"))
-
-
-def _check_filters(folder: Folder, report: Report) -> None:
-    """WSO2 §9.6: `[[filters]]` of the deployment configuration name Ballerina objects."""
-    path = folder.root / layout.DEPLOYMENT
-    source = read_source(path, folder.name(path), report) if path.is_file() else None
-    if source is None:
-        return
-    try:
-        filters = tomllib.loads(source.text).get("filters")
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        report.add(whole_file(catalogue.TOML_SYNTAX, f"not well-formed TOML: {error}".lower(), source.name))
-        return
-    if filters:
-        line = next((number for number, text in enumerate(source.text.split("\n")) if "filters" in text), 0)
-        message = "custom filters (`[[filters]]`) are Ballerina and cannot run here"
-        report.add(source.diagnostic(catalogue.FOREIGN_CODE, message, place(line, 0), hint="remove the section"))
 
 
 def _files(folder: Folder, name: str) -> list[Path]:
@@ -118,7 +99,7 @@ def _closing_brace(code: str, start: int) -> int:
 def _check_python(path: Path, folder: Folder, report: Report) -> None:
     source = read_source(path, folder.name(path), report)
     if source is not None and not _is_stub(source):
-        message = "extensions in Python are not supported yet"
+        message = "not supported yet: extensions in Python"
         report.add(whole_file(catalogue.NOT_SUPPORTED_YET, message, source.name, "empty the file"))
 
 

@@ -75,8 +75,9 @@ class Description:
     servers: list[Server]
     schemes: dict[str, str]
     security: Requirements | None
+    is_swagger: bool = False
     operations: list[Operation] = field(default_factory=list)
-    # Document and id of each node whose extensions were read.
+    # Document and place of each object whose extensions were read.
     extended: set[tuple[str, int]] = field(default_factory=set)
 
 
@@ -97,8 +98,9 @@ def read(document: Document, references: References, report: Report) -> Descript
         servers=servers.read_host(root, report) if dialect == "2" else servers.read_servers(root, report),
         schemes=security.read_schemes(root, references, report),
         security=security.read_requirements(root, report),
+        is_swagger=dialect == "2",
     )
-    description.extended.add((document.name, id(root.node)))
+    description.extended.add((document.name, root.node.place))
     report_misspelt(root, ROOT_KEYS, report)
     _Paths(description, references, report, dialect).read(root)
     return description
@@ -160,11 +162,12 @@ def _info_text(info: Cursor, key: str, report: Report) -> Located[str]:
         return Located("", info.spot)
     value = cursor.value
     if value is None or isinstance(value, bool) or not str(value).strip():
-        message = f"`info.{key}` must be a text, not {'empty' if value == '' else cursor.kind}"
+        message = f"`info.{key}` must be a text that is not empty"
         report.add(cursor.spot.diagnostic(catalogue.WRONG_TYPE, message))
         return Located("", cursor.spot)
-    # `version: 1.0` is a number to YAML; users mean the text.
-    return Located(str(value).strip(), cursor.spot)
+    # `version: 1.10` is the number 1.1 to YAML; users mean the text.
+    text = value if isinstance(value, str) else cursor.document.raw(cursor.node.place)
+    return Located(text.strip(), cursor.spot)
 
 
 class _Paths:
@@ -182,10 +185,11 @@ class _Paths:
             message = f"`paths` must be a mapping, not {paths.kind}"
             self._report.add(paths.spot.diagnostic(catalogue.WRONG_TYPE, message))
             return
+        before = len(self._report.diagnostics)
         for path, item in paths.members() if paths is not None else ():
             if not path.startswith("x-"):
                 self._read_item(path, item)
-        if not self._description.operations and not self._report.has_errors:
+        if not self._description.operations and len(self._report.diagnostics) == before:
             self._report_empty(root, paths)
 
     def _report_empty(self, root: Cursor, paths: Cursor | None) -> None:
@@ -252,7 +256,7 @@ class _Paths:
             message = f"`{shown(cursor.key)}` of `{shown(path)}` must be a mapping, not {cursor.kind}"
             self._report.add(cursor.spot.diagnostic(catalogue.WRONG_TYPE, message))
             return
-        self._description.extended.add((cursor.document.name, id(cursor.node)))
+        self._description.extended.add((cursor.document.name, cursor.node.place))
         report_misspelt(cursor, OPERATION_KEYS, self._report)
         own = servers.read_servers(cursor, self._report) if self._dialect != "2" else []
         name = cursor.get("operationId")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from microgate.diagnostics import Diagnostic
@@ -54,11 +55,19 @@ class Document:
             pointer=pointer,
         )
 
+    def raw(self, at: int) -> str:
+        """The number or word that begins at a place, as it was written."""
+        line, column = line_and_column(at)
+        return re.split(r"[\s,\]}#]", self._full_line(line)[column - 1 :], maxsplit=1)[0]
+
     def _line(self, number: int) -> str:
+        line = self._full_line(number)
+        return line if len(line) <= MAX_SOURCE_LINE else ""
+
+    def _full_line(self, number: int) -> str:
         if self._lines is None:
             self._lines = self.text.split("\n")
-        line = self._lines[number - 1].rstrip("\r") if number <= len(self._lines) else ""
-        return line if len(line) <= MAX_SOURCE_LINE else ""
+        return self._lines[number - 1].rstrip("\r") if number <= len(self._lines) else ""
 
 
 def read(path: Path, name: str, report: Report, *, may_be_empty: bool = False) -> Document | None:
@@ -112,7 +121,9 @@ def decode(data: bytes) -> str:
         before = data[: error.start]
         at = place(before.count(b"\n"), error.start - (before.rfind(b"\n") + 1))
         hint = "save the file as UTF-8"
-        raise Flaw(catalogue.FILE_ENCODING, f"the file is not {encoding[:5]} text", at, hint) from error
+        raise Flaw(
+            catalogue.FILE_ENCODING, f"the file is not {encoding[:6].rstrip('-s').upper()} text", at, hint
+        ) from error
     end = text.find("\0")
     if end >= 0:
         at = place(text.count("\n", 0, end), end - (text.rfind("\n", 0, end) + 1))

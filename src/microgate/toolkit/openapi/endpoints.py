@@ -69,7 +69,8 @@ def read_list(cursor: Cursor, reader: Reader) -> dict[str, Group] | None:
     for item in reader.items(cursor):
         members = list(item.members())
         if len(members) != 1:
-            reader.wrong(item, "a mapping with one key, the name of the endpoint")
+            found = f"one with {len(members)}" if item.is_mapping else ""
+            reader.wrong(item, "a mapping with one key, the name of the endpoint", found=found)
             continue
         name, member = members[0]
         group = read_group(member, reader)
@@ -90,7 +91,7 @@ def read_group(cursor: Cursor, reader: Reader) -> Group | None:
     group = Group(at=cursor.spot)
     urls = cursor.get("urls")
     if urls is None:
-        reader.wrong(cursor, "a mapping with `urls`, a list of URLs")
+        reader.missing(cursor, "urls", "add `urls: [https://…]`")
         return None
     for item in reader.items(urls):
         _read_url(item, group, reader)

@@ -167,7 +167,7 @@ def _response_cache(cursor: Cursor, reader: Reader) -> bool | None:
         reader.integer(seconds)
     enabled = cursor.get("enabled")
     if enabled is None:
-        reader.wrong(cursor, "a mapping with `enabled`")
+        reader.missing(cursor, "enabled", "add `enabled: true` or `enabled: false`")
         return None
     return reader.boolean(enabled)
 

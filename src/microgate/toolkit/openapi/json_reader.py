@@ -154,7 +154,10 @@ class _Reader:
             value, end = scanstring(self._text, start, True)
         except JSONDecodeError as error:
             at = self._locate(max(start, min(error.pos, len(self._text))))
-            raise _flaw(error.msg[0].lower() + error.msg[1:].removesuffix(" at"), at) from error
+            endless = error.msg.startswith("Unterminated")
+            message = "a text has no end" if endless else "a text has a bad escape or character"
+            hint = "in a text a line break is written `\\n` and a backslash `\\\\`"
+            raise _flaw(message, at, hint) from error
         assert isinstance(value, str)
         try:
             value.encode()

@@ -24,6 +24,7 @@ class Server:
 
     url: str
     at: Spot
+    is_reported: bool = False  # it is wrong, and a diagnostic says so
 
     @property
     def is_absolute(self) -> bool:
@@ -49,16 +50,19 @@ def read_servers(parent: Cursor, report: Report) -> list[Server]:
         if url is None or url.text is None:
             at = item if url is None else url
             report.add(at.spot.diagnostic(catalogue.PROPERTY_MISSING, "a server needs `url`, a text"))
+            found.append(Server("", at.spot, is_reported=True))
             continue
         text = _with_defaults(url.text, item, report)
-        if text is not None and urlsplit_scheme(text) not in _SOCKET_SCHEMES:
+        if text is None:
+            found.append(Server("", url.spot, is_reported=True))
+        elif scheme(text) not in _SOCKET_SCHEMES:
             found.append(Server(text, url.spot))
-    if len(found) == 1 and found[0].url.rstrip("/") == "":
+    if len(found) == 1 and not found[0].is_reported and found[0].url.rstrip("/") == "":
         return []
     return found
 
 
-def urlsplit_scheme(url: str) -> str:
+def scheme(url: str) -> str:
     """The scheme of a URL, lower case, "" if there is none."""
     head, colon, _ = url.partition(":")
     return head.lower() if colon and head.isalpha() else ""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from microgate.diagnostics import Report
 from microgate.toolkit.openapi import extensions
 from microgate.toolkit.openapi.cursor import Cursor
 from microgate.toolkit.openapi.references import is_remote
@@ -14,7 +15,7 @@ from microgate.toolkit.openapi.tree import Mapping, Node, Scalar, Sequence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from microgate.diagnostics import Report
+    from microgate.diagnostics import Diagnostic
     from microgate.toolkit.openapi.document import Document
     from microgate.toolkit.openapi.references import References
 
@@ -38,28 +39,40 @@ class _Trail(NamedTuple):
 
 
 class Survey:
-    """Walks the documents of a project, each once."""
+    """Walks the documents of a project, each once.
+
+    An object may be read through a reference from a later document, so what stands in objects that nobody has read is
+    kept until `finish`.
+    """
 
     def __init__(self, references: References, report: Report) -> None:
         self._references = references
         self._report = report
+        self._unread: dict[tuple[str, int], list[Diagnostic]] = {}
 
-    def document(self, document: Document, extended: set[tuple[str, int]]) -> None:
-        """Walk one document. `extended` names the nodes whose extensions were read."""
+    def document(self, document: Document) -> None:
+        """Walk one document: check its references, and note the extensions in it."""
         if document.root is None:
             return
         identifiers: set[str] = set()
-        pending: list[tuple[Document, _Trail]] = []
-        for trail in _walk(document.root, self._extension_check(document, extended)):
+        pending: list[_Trail] = []
+        for trail in _walk(document.root, _ExtensionCheck(document, self._unread)):
             assert isinstance(trail.node, Mapping)
             for key in ("$id", "id"):
                 value = getattr(trail.node.entries.get(key), "value", None)
                 if isinstance(value, str):
                     identifiers.add(value.rstrip("#"))
             if "$ref" in trail.node.entries:
-                pending.append((document, trail))
-        for _, trail in pending:
+                pending.append(trail)
+        for trail in pending:
             self._check_reference(document, trail, identifiers)
+
+    def finish(self, extended: set[tuple[str, int]]) -> None:
+        """Report the extensions of objects that nobody has read. `extended` are the documents and places of the others."""
+        for place, diagnostics in self._unread.items():
+            if place not in extended:
+                for diagnostic in diagnostics:
+                    self._report.add(diagnostic)
 
     def _check_reference(self, document: Document, trail: _Trail, identifiers: set[str]) -> None:
         assert isinstance(trail.node, Mapping)
@@ -74,28 +87,24 @@ class Survey:
             return
         self._references.target(_cursor(document, _Trail(trail, node, "$ref")))
 
-    def _extension_check(self, document: Document, extended: set[tuple[str, int]]) -> _ExtensionCheck:
-        return _ExtensionCheck(document, extended, self._report)
-
 
 class _ExtensionCheck:
-    """Complains about extensions of ours in nodes whose extensions nobody read."""
+    """What is to be said about extensions of ours in a node, should nobody read them."""
 
-    def __init__(self, document: Document, extended: set[tuple[str, int]], report: Report) -> None:
+    def __init__(self, document: Document, unread: dict[tuple[str, int], list[Diagnostic]]) -> None:
         self._document = document
-        self._extended = extended
-        self._report = report
+        self._unread = unread
 
     def __call__(self, trail: _Trail, key: str, value: Node) -> None:
-        if (self._document.name, id(trail.node)) in self._extended or not key.lower().startswith(
-            extensions.OWN_PREFIXES
-        ):
+        if not key.lower().startswith(extensions.OWN_PREFIXES):
             return
         member = _cursor(self._document, _Trail(trail, value, key))
+        report = Report()
         if key in extensions.KEYS:
-            extensions.report_misplaced(key, member, _level(trail), self._report)
+            extensions.report_misplaced(key, member, _level(trail), report)
         else:
-            extensions.report_unknown(key, member, self._report)
+            extensions.report_unknown(key, member, report)
+        self._unread.setdefault((self._document.name, trail.node.place), []).extend(report.diagnostics)
 
 
 def _walk(root: Node, extension: _ExtensionCheck) -> Iterator[_Trail]:
@@ -133,6 +142,8 @@ def _level(trail: _Trail) -> str:
     """What a user calls the object in which a misplaced key stands."""
     if trail.key.startswith("/"):
         return "path item"
+    if trail.key.isdigit() and trail.parent is not None and isinstance(trail.parent.node, Sequence):
+        return f"item of `{trail.parent.key}`"
     return f"object under `{trail.key}`" if trail.key else "shared file"
 
 

@@ -28,9 +28,13 @@ class Reader:
         self.report = report
         self._code = code
 
-    def wrong(self, cursor: Cursor, expected: str, hint: str = "") -> None:
-        """Report a value that is not what it must be."""
-        found = cursor.kind
+    def missing(self, cursor: Cursor, key: str, hint: str = "") -> None:
+        """Report a key that a mapping must have."""
+        self.report.add(cursor.spot.diagnostic(self._code, f"`{key}` is missing in `{name_of(cursor)}`", hint))
+
+    def wrong(self, cursor: Cursor, expected: str, hint: str = "", found: str = "") -> None:
+        """Report a value that is not what it must be; `found` says what it is, where its kind is not enough."""
+        found = found or cursor.kind
         if cursor.text is not None:
             found = f"`{shown(cursor.text)}`"
         elif cursor.value is not None and found == "a number":
@@ -92,7 +96,7 @@ class Reader:
             found = list(cursor.items())
             if found:
                 return found
-            self.wrong(cursor, "a list with at least one item")
+            self.wrong(cursor, "a list with at least one item", found="an empty one")
             return []
         hint = f"write `[{shown(cursor.text)}]`" if cursor.text else ""
         self.wrong(cursor, "a list", hint)

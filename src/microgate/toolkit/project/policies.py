@@ -63,8 +63,9 @@ def _read_level(level: str, cursor: Cursor, reader: Reader) -> dict[str, Policy]
     for item in cursor.items():
         members = list(item.members())
         if len(members) != 1:
-            hint = "is its indentation deeper than the name's?" if len(members) > 1 else ""
-            reader.wrong(item, "a mapping with one key, the name of the policy", hint)
+            hint = "indent what belongs to the policy deeper than its name" if len(members) > 1 else ""
+            found_kind = f"one with {len(members)}" if item.is_mapping else ""
+            reader.wrong(item, "a mapping with one key, the name of the policy", hint, found_kind)
             continue
         name, member = members[0]
         if name in places:
@@ -84,7 +85,7 @@ def _read_policy(level: str, name: str, cursor: Cursor, reader: Reader) -> Polic
     values = {key: cursor.get(key) for key in KEYS}
     for key in KEYS[:3]:
         if values[key] is None:
-            reader.wrong(cursor, f"a mapping with `{key}`")
+            reader.missing(cursor, key)
             return None
     count, unit_time, unit, stop = values.values()
     assert count is not None

@@ -42,7 +42,7 @@ def _check_use(use: Located[str], sources: InterceptorSources, report: Report) -
         message = f"the interceptor `{shown_name}` comes from Ballerina's policy hub and cannot run here"
         report.add(use.at.diagnostic(catalogue.FOREIGN_CODE, message, REWRITE))
     elif name in sources.python:
-        message = f"interceptors (`{shown_name}`) are not supported yet"
+        message = f"not supported yet: interceptors (`{shown_name}`)"
         report.add(use.at.diagnostic(catalogue.NOT_SUPPORTED_YET, message, REMOVE))
     elif name in sources.ballerina:
         message = f"the interceptor `{shown_name}` is Ballerina ({sources.ballerina[name]}) and cannot run here"

@@ -27,7 +27,7 @@ def _check_tier(tier: Located[str], project: ResolvedProject, report: Report) ->
     # Tiers of APIs and of operations alike are resource policies (WSO2 §4).
     policies = project.policies.get("resource", {})
     if tier.value in policies:
-        message = f"throttling (the tier `{shown(tier.value)}`) is not supported yet"
+        message = f"not supported yet: throttling (the tier `{shown(tier.value)}`)"
         report.add(tier.at.diagnostic(catalogue.NOT_SUPPORTED_YET, message, REMOVE))
         return
     hint = did_you_mean(tier.value, [*policies, UNLIMITED], "define it under `resourcePolicies` in policies.yaml")

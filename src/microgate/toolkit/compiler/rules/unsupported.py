@@ -83,4 +83,4 @@ def _check_group(group: Group, report: Report) -> None:
 
 
 def _refuse(at: Spot, what: str, report: Report) -> None:
-    report.add(at.diagnostic(catalogue.NOT_SUPPORTED_YET, f"{what} is not supported yet", REMOVE))
+    report.add(at.diagnostic(catalogue.NOT_SUPPORTED_YET, f"not supported yet: {what}", REMOVE))

@@ -1,0 +1,2 @@
+function validateRequest(http:Caller caller, http:Request req) {
+}

@@ -1,0 +1,5 @@
+"""Mine."""
+
+
+def on_request(exchange):
+    return None
