@@ -1,7 +1,8 @@
 """Whole sessions at a shell, with the real commands: tests/cli/transcripts/*.txt hold what is typed and all that is answered.
 
 A line that begins with `$ ` is typed; after it come standard output, standard error with `2> ` before each line, and the exit
-code where it is not 0. A line that begins with `#` is ours, so no answer may. MICROGATE_GOLDEN=write writes the answers anew; read them as a diff.
+code where it is not 0. A line that begins with `#` is ours, so no answer may. MICROGATE_GOLDEN=write writes the answers anew;
+read them as a diff.
 """
 
 from __future__ import annotations
