@@ -7,6 +7,7 @@ the log line; whatever happens, no socket is left behind.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from typing import TYPE_CHECKING, TypeVar
@@ -205,13 +206,17 @@ def _close_loser(task: asyncio.Task[socket.socket]) -> None:
 
 
 def _translate(error: OSError, place: str) -> ConnectError:
-    cause = (error.strerror or str(error)).lower()
+    # The loop's own texts repeat the address; the numbers of name errors are not the system's.
+    if error.errno and not isinstance(error, socket.gaierror):
+        cause = os.strerror(error.errno)
+    else:
+        cause = error.strerror or str(error)
     kind = ConnectError
     if isinstance(error, ConnectionRefusedError):
         kind = RefusedError
     elif isinstance(error, TimeoutError):
         kind = ConnectTimeoutError
-    return kind(f"{place}: {cause}")
+    return kind(f"{place}: {cause.lower()}")
 
 
 def _sum_up(errors: list[ConnectError]) -> ConnectError:

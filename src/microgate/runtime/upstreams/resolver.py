@@ -31,7 +31,7 @@ STALE_SECONDS = 4.0
 SECOND_FAMILY_SECONDS = 0.05
 # First wait for one name server; c-ares doubles it for each further try.
 QUERY_TIMEOUT_SECONDS = 1.0
-QUERY_TRIES = 3
+QUERY_TRIES = 2
 # How late a timeout of c-ares may be noticed while a lookup is under way.
 TICK_SECONDS = 0.1
 MAX_NAMES = 1024
