@@ -184,6 +184,15 @@ class TestDevelopment:
         assert set(statuses) == {404, 200}
         wait_until(lambda: status(port, "/petstore/v1/pets", token) == 404, "the old one is not", seconds=10)
 
+    def test_a_bare_description_is_served_anew_too(self, place):
+        port = place.start("microgate", "run", str(place.description), "--dev", "--workers", "1", *sets())
+        text = place.description.read_text()
+        # As editors save: a new file takes the place of the old one.
+        fresh = place.description.with_name("fresh")
+        fresh.write_text(text.replace("/petstore/v1", "/petstore/v2"))
+        fresh.replace(place.description)
+        wait_until(lambda: status(port, "/petstore/v2/pets") == 401, "the new base path is served", seconds=20)
+
     def test_a_mistake_is_shown_and_what_was_served_stays(self, place, port):
         token = place.command("microgate", "token").strip()
         text = place.description.read_text()

@@ -5,7 +5,6 @@ shell completion, so that they agree. One declaration stands at the top of each 
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -114,6 +113,8 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """The hint for a word that is not known: the most similar one, or nothing."""
+    import difflib
+
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean `{close[0]}`?" if close else ""
 

@@ -21,7 +21,7 @@ PROGRAM = "microgate"
 # In the order of a project's life.
 COMMANDS = ("init", "check", "build", "run", "routes", "inspect", "token", "completion", "version", "help")
 SYNONYMS = {"validate": "check", "?": "help", "-h": "help", "--help": "help", "-v": "version", "--version": "version"}
-HELP_FLAGS = ("-h", "--help", "?")
+HELP_FLAGS = ("-h", "--help")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
