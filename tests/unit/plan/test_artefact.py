@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 
@@ -221,6 +222,14 @@ class TestHeader:
         done = self._run([link], MICROGATE=str(engine))
         file.parent.chmod(0o755)
         assert done.stdout == f"<run><{link}>"
+
+    @pytest.mark.parametrize("shell", ["sh", "dash", "bash", "zsh", "ksh"])
+    def test_any_shell_reads_it(self, world, shell):
+        file, engine = world
+        if shutil.which(shell) is None:
+            pytest.skip(f"there is no {shell} here")
+        done = self._run([shutil.which(shell), file, "a b"], MICROGATE=str(engine))
+        assert (done.stdout, done.stderr) == (f"<run><{file}><a b>", "")
 
     def test_no_engine_is_one_line(self, world):
         file, _ = world
