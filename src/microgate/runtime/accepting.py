@@ -21,6 +21,7 @@ log = logging.getLogger("microgate.accepting")
 
 SHUTDOWN_SECONDS = 5.0  # a TLS peer's time to answer our close
 LOOK_SECONDS = 0.05  # how often a worker that is full looks whether it has room again
+WARNING_SECONDS = 10.0  # between two lines that say so
 LAST_CONNECTIONS = 1_024  # taken from the queue of a listener that is about to close
 
 
@@ -85,16 +86,25 @@ class Entrance:
 
 
 class Acceptor:
-    """All entrances of a worker, and the bound on its connections."""
+    """All entrances of a worker, and the bound on its connections. `count_…` add to a metric."""
 
-    def __init__(self, door: Door, max_connections: int) -> None:
+    def __init__(
+        self,
+        door: Door,
+        max_connections: int,
+        count_accepted: Callable[[int], None],
+        count_refused: Callable[[int], None],
+    ) -> None:
         self._door = door
         self._max = max_connections
+        self._count_accepted = count_accepted
+        self._count_refused = count_refused
         self._entrances: list[Entrance] = []
         self._fresh = 0  # connections of this turn of the loop that the door does not count yet
-        self._timer: asyncio.TimerHandle | None = None
+        self._full = False
+        self._warned_at = -WARNING_SECONDS
+        self._waiting: asyncio.Task[None] | None = None
         self._closed = False
-        self.refused = 0
 
     def add(self, sock: socket.socket, scheme: str) -> Entrance:
         entrance = Entrance(sock, scheme, lambda: self._connection(scheme))
@@ -106,44 +116,55 @@ class Acceptor:
             await entrance.open()
 
     def _connection(self, scheme: str) -> asyncio.Protocol:
-        loop = asyncio.get_running_loop()
         count = self._door.connections + self._fresh
-        if count + 1 >= self._max and self._timer is None and not self._closed:
-            log.warning("this worker has %d connections, its limit; new ones wait", self._max)
-            self._timer = loop.call_later(LOOK_SECONDS, self._look)
+        if count + 1 >= self._max and not self._full:
+            self._full = True
             # A server must not be closed from its own callback.
-            loop.call_soon(self._close_entrances)
+            asyncio.get_running_loop().call_soon(self._pause)
         if count >= self._max:
             # The loop takes all that is queued in one go; what is too much of that is turned away.
-            self.refused += 1
+            self._count_refused(1)
             return _Refused()
         if not self._fresh:
-            loop.call_soon(self._forget_fresh)
+            asyncio.get_running_loop().call_soon(self._forget_fresh)
         self._fresh += 1
+        self._count_accepted(1)
         return self._door.connection(scheme)
 
     def _forget_fresh(self) -> None:
         self._fresh = 0
 
+    def _pause(self) -> None:
+        """Leave new connections in the kernel's queue until there is room again."""
+        if self._closed:
+            return
+        self._close_entrances()
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._warned_at >= WARNING_SECONDS:
+            self._warned_at = loop.time()
+            log.warning("this worker has %d connections, its limit; new ones wait", self._max)
+        self._waiting = loop.create_task(self._wait_for_room())
+
+    async def _wait_for_room(self) -> None:
+        while self._full:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._door.connections < self._max:
+                # Without a free descriptor there is no room either.
+                with suppress(OSError):
+                    self._full = False
+                    await self.open()
+                    return
+                self._full = True
+
     def _close_entrances(self) -> None:
         for entrance in self._entrances:
             entrance.close()
 
-    def _look(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._closed:
-            return
-        if self._door.connections >= self._max:
-            self._timer = loop.call_later(LOOK_SECONDS, self._look)
-            return
-        self._timer = None
-        self._reopening = loop.create_task(self.open())
-
-    async def close(self, sockets_stay: bool) -> None:
+    async def close(self, *, sockets_stay: bool) -> None:
         """Accept no more. Unless the sockets stay with somebody else, what the kernel holds for us is taken first."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
         self._close_entrances()
         if not sockets_stay:
             for entrance in self._entrances:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from microgate.errors import MicrogateError
 from microgate.runtime import lifeline
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ class Child:
     def bury(self) -> str:
         """Wait for a process whose end of the line is closed; how it ended, in words."""
         self.line.close()
-        _, status = os.waitpid(self.pid, 0)
+        try:
+            _, status = os.waitpid(self.pid, 0)
+        except ChildProcessError:
+            return "nobody knows how"
         code = os.waitstatus_to_exitcode(status)
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
 
@@ -72,6 +76,8 @@ def _live(name: str, life: Callable[[Lifeline], None], lines: tuple[Lifeline, ..
             other.close()
         life(line)
         code = 0
+    except MicrogateError as error:
+        lines[0].tell_failure(str(error), error.hint)
     except Exception as error:
         log.error("%s failed: %s: %s", name, type(error).__name__, error)  # noqa: TRY400 - the traceback is for developers
         log.debug("where %s failed", name, exc_info=True)

@@ -64,8 +64,11 @@ class Crew:
     def _start(self, seat: int, strangers: list[Lifeline]) -> None:
         name = "the steward" if seat == STEWARD else f"worker {seat}"
         life = self._live_as_steward if seat == STEWARD else partial(self._live_as_worker, seat)
-        lines = [child.line for child in self.children.values()]
-        self.children[seat] = fork(name, life, [*strangers, *lines], self._signals)
+        try:
+            self.children[seat] = fork(name, life, [*strangers, *self.lines], self._signals)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise StartError(f"cannot start {name}: {reason}", "check the limits on processes and memory") from error
 
     def _live_as_steward(self, line: Lifeline) -> None:
         listeners = self._premises.listeners
@@ -138,7 +141,7 @@ class Crew:
         for seat, due in list(self._due.items()):
             if due <= now and not self.ending:
                 del self._due[seat]
-                self._start(seat, strangers)
+                self._revive(seat, now, strangers)
         if not self.ending:
             return
         if self.has_workers:
@@ -151,6 +154,13 @@ class Crew:
                 self.children[STEWARD].line.tell(lifeline.STOP)
             elif now >= self._deadline:
                 self.kill(iter([self.children[STEWARD]]))
+
+    def _revive(self, seat: int, now: float, strangers: list[Lifeline]) -> None:
+        try:
+            self._start(seat, strangers)
+        except StartError as error:
+            log.error("%s; it is tried again", error)  # noqa: TRY400 - the error is the system's
+            self._due[seat] = now + MAX_BACKOFF_SECONDS
 
     # Ending.
 
@@ -188,6 +198,13 @@ class Crew:
         for child in children:
             child.kill()
 
+    def close(self) -> None:
+        """Let go of what the processes shared, once they have ended."""
+        for pair in self._pairs:
+            for end in pair:
+                end.close()
+        self._metrics.close()
+
     def abandon(self) -> None:
         """Kill everybody at once: the crew has never served."""
         self.ending = True
@@ -195,3 +212,4 @@ class Crew:
             child.kill()
             child.bury()
         self.children.clear()
+        self.close()

@@ -28,6 +28,8 @@ class Signals:
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         self._before: dict[int, Any] = {number: signal.signal(number, self._note) for number in HANDLED}
+        # Whoever started us may have it ignored, and then nobody could wait for children.
+        self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
 
     def fileno(self) -> int:

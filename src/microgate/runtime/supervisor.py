@@ -109,15 +109,15 @@ class Supervisor:
         return int(WATCH_SECONDS * 1000) if self._watch is not None else None
 
     def _hear(self, crew: Crew, seat: int) -> None:
+        if seat not in crew.children:
+            return  # abandoned since the poll
         try:
             crew.hear(seat)
         except StartError as error:
             if crew is not self._coming or len(self._crews) == 1:
                 raise
             log.error("the new version cannot start, the running one stays: %s", error)  # noqa: TRY400 - no traceback
-            crew.abandon()
-            self._crews.remove(crew)
-            self._coming = None
+            self._abandon_coming()
             return
         if crew is self._coming and crew.established:
             self._take_over(crew)
@@ -129,6 +129,7 @@ class Supervisor:
             crew.on_time(now, self._lines())
             if crew.ending and not crew.children:
                 self._crews.remove(crew)
+                crew.close()
         if self._watch is not None and not self._stopping and now >= self._look_at:
             self._look_at = now + WATCH_SECONDS
             if self._coming is None and self._watch.changed():
@@ -144,6 +145,7 @@ class Supervisor:
         strangers = self._lines()
         self._crews.append(crew)
         self._coming = crew
+        gc.unfreeze()
         gc.collect()
         gc.freeze()  # what is shared with the children stays so: the collector would write to all of it
         crew.begin(strangers)
@@ -168,11 +170,18 @@ class Supervisor:
         assert self._generation.reload is not None
         try:
             following = self._generation.reload()
-        except MicrogateError as error:
-            log.error("the project was not reloaded: %s", error)  # noqa: TRY400 - the error is the user's
-            return
-        if following is not None:
-            self._begin_crew(*following)
+            if following is not None:
+                self._begin_crew(*following)
+        except (MicrogateError, OSError) as error:
+            log.error("the new version cannot start, the running one stays: %s", error)  # noqa: TRY400 - no traceback
+            if self._coming is not None:
+                self._abandon_coming()
+
+    def _abandon_coming(self) -> None:
+        assert self._coming is not None
+        self._coming.abandon()
+        self._crews.remove(self._coming)
+        self._coming = None
 
     # Stopping.
 
@@ -190,9 +199,7 @@ class Supervisor:
     def _begin_to_stop(self) -> None:
         self._stopping = True
         if self._coming is not None:
-            self._coming.abandon()
-            self._crews.remove(self._coming)
-            self._coming = None
+            self._abandon_coming()
         log.info("stopping: requests in flight may finish")
         self._unready_by = monotonic() + UNREADY_SECONDS
         for crew in self._crews:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import ssl
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,6 +123,8 @@ def _as_file(pem: bytes) -> Iterator[str]:
         finally:
             os.close(descriptor)
         return
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="microgate-") as folder:
         file = Path(folder, "key.pem")
         file.touch(mode=0o600)
@@ -144,6 +145,21 @@ class ServerTls:
         if more:
             self._name()
             self.context.sni_callback = self._choose
+
+    def on_failed_handshake(self, count: Callable[[], None]) -> None:
+        """Call `count` for each handshake that fails from now on, in this process; nothing else would tell."""
+
+        class Counting(ssl.SSLObject):
+            def do_handshake(self) -> None:
+                try:
+                    super().do_handshake()
+                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    raise
+                except OSError:
+                    count()
+                    raise
+
+        self.context.sslobject_class = Counting
 
     def refresh(self, *, settled: bool = False) -> None:
         """Follow changed files; see `Certificate.refresh`."""

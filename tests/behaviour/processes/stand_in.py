@@ -91,6 +91,10 @@ class StandIn:
 
     def begin_drain(self) -> None:
         self.draining = True
+        # As the real one does: a request may be on its way.
+        asyncio.get_running_loop().call_later(0.3, self.close_idle)
+
+    def close_idle(self) -> None:
         for member in list(self.members):
             if not member.busy:
                 member.transport.close()

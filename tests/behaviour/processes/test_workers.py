@@ -14,18 +14,21 @@ from harness.messages import Ended
 from harness.waiting import holds_for, wait_until
 
 
+def connect_to(gateway: Running, pid: int) -> Client:
+    """A kept connection to one worker."""
+    while True:
+        client = Client(gateway.http)
+        if f'"pid": {pid},'.encode() in client.get("/").body:
+            return client
+        client.socket.close()
+
+
 def test_r32_a_killed_worker_is_back_within_a_second_while_the_others_serve(tmp_path: Path):
     with Running(tmp_path) as gateway:
         before = gateway.worker_pids()
         # A connection of the other worker, which must not notice anything.
-        client = Client(gateway.http)
-        with client:
-            while True:
-                body = client.get("/").body
-                if f'"pid": {before[1]}'.encode() in body:
-                    break
-                client.socket.close()
-                client = Client(gateway.http)
+        with connect_to(gateway, before[1]) as client:
+            body = client.get("/").body
             killed = monotonic()
             os.kill(before[0], signal.SIGKILL)
             after = wait_until(
