@@ -21,6 +21,7 @@ WILDCARD = "*"
 _SEGMENT_CHARACTERS = "!$&'()+,=:@-._~%"
 
 _PARAMETER = re.compile(r"\{([^{}]*)\}")
+_PLAIN = re.compile(r"[A-Za-z0-9_-]*")
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -184,6 +185,8 @@ def _split(text: str) -> tuple[list[str], list[str]]:
 
 
 def _literal(text: str, path: str) -> bytes:
+    if _PLAIN.fullmatch(text):
+        return text.encode()
     if text in {".", ".."}:
         raise TemplateError(f"path `{path}` has the segment `{text}`, which no client sends")
     if ";" in text:

@@ -58,7 +58,10 @@ class Node(Generic[T]):
 
     def _follow(self, segment: Segment) -> Node[T]:
         if segment.is_literal:
-            return self.literals.setdefault(segment.prefix, Node())
+            node = self.literals.get(segment.prefix)
+            if node is None:
+                node = self.literals[segment.prefix] = Node()
+            return node
         if segment.is_parameter:
             self.parameter = self.parameter or Node()
             self.note_choice()

@@ -6,6 +6,7 @@ those of `plan/paths.py`; assembly makes the one router of a worker. How a path 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -41,7 +42,8 @@ class Router(Generic[T]):
     """Finds routes. Of two that clash (`find_conflicts`) the first one given wins."""
 
     def __init__(self, routes: Iterable[Route[T]]) -> None:
-        ways = [(route, End(route.payload, route.protection, parse_base_path(route.base_path))) for route in routes]
+        base = functools.cache(parse_base_path)  # thousands of routes share a few
+        ways = [(route, End(route.payload, route.protection, base(route.base_path))) for route in routes]
         self._table = _Table(ways, decoded=False)
         self._literals = self._table.everywhere.literals
         self._has_hosts = self._table.has_hosts

@@ -207,10 +207,9 @@ def _close_loser(task: asyncio.Task[socket.socket]) -> None:
 
 def _translate(error: OSError, place: str) -> ConnectError:
     # The loop's own texts repeat the address; the numbers of name errors are not the system's.
+    cause = error.strerror or str(error)
     if error.errno and not isinstance(error, socket.gaierror):
         cause = os.strerror(error.errno)
-    else:
-        cause = error.strerror or str(error)
     kind = ConnectError
     if isinstance(error, ConnectionRefusedError):
         kind = RefusedError
