@@ -132,23 +132,20 @@ def find_artefact(text: str) -> Path:
 
 
 def configuration_file(settings: Mapping[str, str], environ: Mapping[str, str]) -> Path | None:
-    """The configuration file in force; None where there is none. Raises SettingsError where MGW_CONF_DIR names no folder."""
+    """The configuration file in force; None where there is none. Raises SettingsError where MGW_CONF_DIR has none."""
     if CONFIGURATION_KEY in settings:
         return Path(settings[CONFIGURATION_KEY])
     if MOUNTED_CONFIGURATION.is_file():
         return MOUNTED_CONFIGURATION
     folder = environ.get("MGW_CONF_DIR")
     if folder:
-        if not Path(folder).is_dir():
-            raise SettingsError(f"MGW_CONF_DIR: `{folder}` is not a folder", f"it must hold {CONFIGURATION}")
-        return _existing(Path(folder))
+        file = Path(folder) / CONFIGURATION
+        if not file.is_file():
+            raise SettingsError(f"MGW_CONF_DIR: there is no {CONFIGURATION} in `{folder}`")
+        return file
     home = environ.get("MGW_HOME")
-    return _existing(Path(home) / "conf") if home else None
-
-
-def _existing(folder: Path) -> Path | None:
-    file = folder / CONFIGURATION
-    return file if file.is_file() else None
+    file = Path(home or "") / "conf" / CONFIGURATION
+    return file if home and file.is_file() else None
 
 
 if __name__ == "__main__":

@@ -39,7 +39,9 @@ def test_the_configuration_file_in_force(tmp_path):
     conf.mkdir()
     file = conf / "micro-gw.conf"
     assert configuration_file({}, {}) is None
-    assert configuration_file({}, {"MGW_CONF_DIR": str(conf)}) is None
+    assert configuration_file({}, {"MGW_HOME": str(tmp_path)}) is None
+    with pytest.raises(SettingsError, match=r"there is no micro-gw\.conf in"):
+        configuration_file({}, {"MGW_CONF_DIR": str(conf)})
     file.touch()
     assert configuration_file({}, {"MGW_CONF_DIR": str(conf)}) == file
     assert configuration_file({}, {"MGW_HOME": str(tmp_path)}) == file
