@@ -125,6 +125,9 @@ class Connection:
         self.drops = frozenset(options - HOP_BY_HOP_NAMES - {b"close", b"host", b"content-length", b"authorization"})
 
 
+# Values of lines that come again: Host, User-Agent.
+values: Memo[bytes] = Memo(value_of)
+
 connections: Memo[Connection] = Memo(Connection)
 connection_lines: Memo[Connection] = Memo(lambda line: connections[value_of(line)])
 
