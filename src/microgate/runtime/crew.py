@@ -73,7 +73,7 @@ class Crew:
     def _live_as_steward(self, line: Lifeline) -> None:
         listeners = self._premises.listeners
         listeners.keep(None)
-        desk = steward.Desk(self._plan, self._settings, self._metrics, listeners.admin_socket)
+        desk = steward.Desk(self._plan, self._settings, self._premises.slots, self._metrics, listeners.admin_socket)
         steward.serve(desk, tuple(pair.steward for pair in self._pairs), line)
 
     def _live_as_worker(self, slot: int, line: Lifeline) -> None:

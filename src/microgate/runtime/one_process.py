@@ -109,7 +109,7 @@ class OneProcess:
         if self._steward is not None and self._worker is not None:
             await self._steward.stop()
             self._spawn(self._worker.drain(successor=True))
-        desk = steward.Desk(plan, settings, region, premises.listeners.admin_socket)
+        desk = steward.Desk(plan, settings, 1, region, premises.listeners.admin_socket)
         await successor.start(steward.list_jobs(desk))
         self._steward, self._worker = successor, following
         await following.start()
@@ -133,7 +133,7 @@ class OneProcess:
                     await self._serve(*following)
                     log.info("the new version serves")
             except MicrogateError as error:
-                log.error("the new version cannot start, the running one stays: %s", error)  # noqa: TRY400
+                log.error("the new version cannot start, the running one stays: %s", error)  # noqa: TRY400 - no traceback
 
     async def _drain(self) -> None:
         """Readiness first, then the worker, then the steward, as a crew ends."""

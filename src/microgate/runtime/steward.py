@@ -16,6 +16,7 @@ from microgate.runtime.control import Drain
 from microgate.runtime.event_loop import run
 from microgate.runtime.lifeline import Orders
 from microgate.runtime.observability import jobs as observability
+from microgate.runtime.observability.metrics import Metrics
 from microgate.runtime.security import keys
 
 if TYPE_CHECKING:
@@ -41,13 +42,15 @@ class Desk:
 
     plan: Plan
     settings: Settings
+    workers: int
     metrics: mmap.mmap
     admin: socket.socket | None
 
 
 def list_jobs(desk: Desk) -> list[Job]:
+    counted = Metrics(desk.metrics, desk.plan, desk.workers)
     return [
-        *keys.jobs(desk.settings),
+        *keys.jobs(desk.settings, counted.counter),
         *observability.jobs(desk.plan, desk.settings, desk.metrics, desk.admin),
     ]
 

@@ -139,7 +139,7 @@ class ServerTls:
         """Raise KeyMaterialError where a key, certificate or store cannot be used."""
         default = _default_certificate(listener)
         more = [_from_files(entry.certificate_file, entry.private_key_file) for entry in listener.certificates]
-        self._certificates = [default, *more]
+        self.certificates = [default, *more]
         self._by_name: dict[str, ssl.SSLContext] = {}
         self.context = default.context
         if more:
@@ -163,14 +163,14 @@ class ServerTls:
 
     def refresh(self, *, settled: bool = False) -> None:
         """Follow changed files; see `Certificate.refresh`."""
-        changed = [certificate.refresh(settled=settled) for certificate in self._certificates]
-        if any(changed) and len(self._certificates) > 1:
+        changed = [certificate.refresh(settled=settled) for certificate in self.certificates]
+        if any(changed) and len(self.certificates) > 1:
             self._name()
 
     def _name(self) -> None:
         """Map names to contexts; where two certificates have a name, the first one counts."""
         by_name: dict[str, ssl.SSLContext] = {}
-        for certificate in self._certificates:
+        for certificate in self.certificates:
             for name in server_names(certificate.pem):
                 by_name.setdefault(name, certificate.context)
         self._by_name = by_name

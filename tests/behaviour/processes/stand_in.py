@@ -1,8 +1,8 @@
 """A process to test processes with: `serve` around a gateway that answers by its path and knows nothing else.
 
 Run as a script with one JSON argument: `settings` by section, `project` (the plan's name; `broken` and `crashing` are what
-they say), `ready_file`, `project_file` (holds the name of the next plan, for reloads), `gate`, `fork`. Paths: `/slow` is
-answered once the file `gate` is there, `/die` ends the worker, everything else tells who answers.
+they say), `descriptors` (their limit), `uvloop`, `fork`, `ready_file`, `gate`, `project_file` (the name of the next plan, for
+reloads). Paths: `/slow` is answered once the file `gate` is there, `/die` ends the worker, any other tells who answers.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,10 @@ class StandIn:
 def main(options: dict[str, Any]) -> int:
     global GATE  # noqa: PLW0603 - set once, before the forks
     GATE = options.get("gate", GATE)
+    if "descriptors" in options:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (options["descriptors"],) * 2)
+    if not options.get("uvloop", True):
+        sys.modules["uvloop"] = None  # type: ignore[assignment] - as where it is not installed
     settings = msgspec.convert(options["settings"], Settings)
     plan = Plan(project=options.get("project", "first"), engine="0", apis=(), upstreams=())
     project = Path(options["project_file"]) if "project_file" in options else None

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from behaviour.processes.running import Running
+from behaviour.processes.running import Running, is_alive
 from harness.client import Client
-from harness.waiting import wait_until
+from harness.messages import Ended
+from harness.waiting import holds_for, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -198,3 +199,40 @@ def test_connections_over_the_limit_wait_or_are_closed_and_none_is_served_beyond
             client.socket.close()
         wait_until(lambda: gateway.ask()["slot"] == 0, "there is room again")
         assert "5 connections, its limit" in gateway.output
+
+
+@pytest.mark.parametrize("uvloop", [True, False])
+def test_a_worker_without_free_descriptors_recovers(tmp_path: Path, uvloop: bool):
+    """Even where the limit on connections was set higher than the system allows."""
+    listener = {"maxConnections": 1000}
+    with Running(tmp_path, workers=1, listenerConfig=listener, descriptors=80, uvloop=uvloop) as gateway:
+        flood = [Client(gateway.http) for _ in range(150)]
+        holds_for(lambda: is_alive(gateway.pid))
+        for client in flood:
+            client.socket.close()
+        wait_until(lambda: answers(gateway), "it serves again", seconds=10)
+        assert gateway.output.count("\n") < 200
+        assert gateway.output.count("is started anew") == 0
+
+
+def answers(gateway: Running) -> bool:
+    try:
+        return gateway.ask()["slot"] == 0
+    except (OSError, Ended):
+        return False
+
+
+def test_without_uvloop_the_loop_of_python_serves(tmp_path: Path, identity: ServerIdentity):
+    unix = tmp_path / "gateway.sock"
+    listener = {
+        "httpsPort": 0,
+        "unixSocket": str(unix),
+        "certificateFile": str(identity.certificate_file),
+        "privateKeyFile": str(identity.private_key_file),
+    }
+    with Running(tmp_path, listenerConfig=listener, uvloop=False) as gateway:
+        assert gateway.ask()["scheme"] == "http"
+        assert gateway.ask_https(identity)["scheme"] == "https"
+        assert gateway.ask(unix=str(unix))["scheme"] == "http"
+        assert gateway.admin("/readyz") == 200
+    assert "Traceback" not in gateway.output

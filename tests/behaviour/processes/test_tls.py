@@ -195,10 +195,10 @@ def test_a_successor_of_a_dead_worker_serves_the_new_certificate(tmp_path: Path,
 
 
 def key_store(identity: ServerIdentity, path: Path, password: str) -> Path:
-    key = load_pem_private_key(identity.private_key_file.read_bytes(), None)
+    key: Any = load_pem_private_key(identity.private_key_file.read_bytes(), None)
     certificate = x509.load_pem_x509_certificate(identity.certificate_file.read_bytes())
     encryption = BestAvailableEncryption(password.encode())
-    path.write_bytes(pkcs12.serialize_key_and_certificates(b"server", key, certificate, None, encryption))  # type: ignore[arg-type]
+    path.write_bytes(pkcs12.serialize_key_and_certificates(b"server", key, certificate, None, encryption))
     return path
 
 
