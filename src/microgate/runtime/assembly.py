@@ -19,6 +19,7 @@ from microgate.runtime.router import Route, Router
 from microgate.runtime.security import authenticate, authorise, transport
 from microgate.runtime.security.context import SecurityContext
 from microgate.runtime.upstreams.backends import Backends
+from microgate.runtime.upstreams.pool import Counts
 
 if TYPE_CHECKING:
     from microgate.plan import model
@@ -62,11 +63,13 @@ class Gateway:
         self._https_port = services.https_port or transport.HTTPS_PORT
         self._clients = Watch(services.loop, SLOW_WATCH_SECONDS, checks=True)
         self._exchanges = Watch(services.loop, FAST_WATCH_SECONDS, checks=True)
-        self._security = SecurityContext(settings, services.channel)
-        own_names = frozenset({settings.backend_jwt_header.header.lower().encode()})
-        self._backends = Backends(plan, settings, services.loop, self._exchanges, own_names)
-        self._door = Door(settings, self._clients, self.accept, self.refuse, own_names)
         self._accounting = accounting.Accounting(plan, settings, services)
+        counter = self._accounting.metrics.counter
+        counts = Counts(self._accounting.metrics.gauge, counter)
+        self._security = SecurityContext(settings, services.channel, counter=counter)
+        own_names = frozenset({settings.backend_jwt_header.header.lower().encode()})
+        self._backends = Backends(plan, settings, services.loop, self._exchanges, own_names, counts)
+        self._door = Door(settings, self._clients, self.accept, self.refuse, own_names, counter)
         self._begin = self._accounting.begin
         self._identify = identify.link(settings)
         self._answer_stages = _answer_stages(settings)

@@ -28,7 +28,11 @@ _COUNTER_HELP = {
     "connections_used_up": "Connections closed because they had carried as many requests as one may.",
     "proxy_protocol_errors": "Connections closed because their PROXY header was missing or malformed.",
     "tls_handshake_errors": "Connections whose TLS handshake failed.",
-    "pipelining_pauses": "Times a connection was not read from because it had sent too many requests ahead.",
+    "pipelining_pauses": "Times a connection was not read from until the requests it had sent ahead had their turn.",
+    "upstream_connections_opened": "Connections made to backends.",
+    "upstream_connect_failures": "Attempts to connect to a backend that failed.",
+    "upstream_waits": "Requests that waited because a backend had as many connections as it may.",
+    "upstream_resends": "Requests that were sent again because a reused connection was closed before any answer.",
     "access_log_lines": "Lines that the workers made for the access log.",
     "access_log_lines_dropped": "Lines of the access log that were dropped because nobody took them in time.",
     "worker_starts": "Workers that began to serve.",
@@ -49,6 +53,9 @@ def render(totals: Totals, rows: Sequence[Labels], info: Mapping[str, str], *, o
     page.faults(counted)
     page.single("http_server_active_requests", "gauge", "Requests in flight.", totals.gauge("active_requests"))
     page.single("microgate_connections", "gauge", "Open connections of clients.", totals.gauge("connections"))
+    page.single(
+        "microgate_upstream_connections", "gauge", "Open connections to backends.", totals.gauge("upstream_connections")
+    )
     page.single("microgate_workers", "gauge", "Worker processes.", totals.workers)
     for name in COUNTERS:
         page.single(f"microgate_{name}", "counter", _COUNTER_HELP[name], totals.counter(name))

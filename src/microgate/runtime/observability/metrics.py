@@ -48,6 +48,10 @@ COUNTERS = (
     "proxy_protocol_errors",
     "tls_handshake_errors",
     "pipelining_pauses",
+    "upstream_connections_opened",
+    "upstream_connect_failures",
+    "upstream_waits",
+    "upstream_resends",
     "access_log_lines",
     "access_log_lines_dropped",
     "worker_starts",
@@ -56,7 +60,7 @@ COUNTERS = (
     "key_set_fetches",
     "key_set_failures",
 )
-GAUGES = ("active_requests", "connections")  # the first is changed by `beginner` and `recorder`
+GAUGES = ("active_requests", "connections", "upstream_connections")  # the first is changed by `beginner` and `recorder`
 
 UNROUTED = 0  # the row of requests that belong to no operation
 

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from microgate.runtime.protocols.deadlines import Watch
     from microgate.settings.model import Settings
 
+    Add = Callable[[int], None]
+
 
 class Door:
     """The settings of the client's side, and the two ways in: `accept` an exchange, or `refuse` one that is malformed.
 
-    `own_names` are lower-case fields that only the gateway may set towards a backend; a client's are stopped.
+    `own_names` are lower-case fields that only the gateway may set towards a backend; a client's are stopped. `counter`
+    gives the function that adds to a metric, see `observability.metrics.COUNTERS`.
     """
 
     def __init__(
@@ -32,7 +35,8 @@ class Door:
         watch: Watch,
         accept: Callable[[Exchange], None],
         refuse: Callable[[Exchange, Fault], None],
-        own_names: frozenset[bytes] = frozenset(),
+        own_names: frozenset[bytes],
+        counter: Callable[[str], Add],
     ) -> None:
         listener = settings.listener
         self.accept = accept
@@ -56,6 +60,10 @@ class Door:
             kinds[settings.forwarding.request_id_header.lower().encode()] = fields.REQUEST_ID
         self.kinds = fields.Lines(kinds)
         self.proof = Proof()
+        self.count_idle_closed = counter("connections_idle_closed")
+        self.count_used_up = counter("connections_used_up")
+        self.count_proxy_error = counter("proxy_protocol_errors")
+        self.count_pause = counter("pipelining_pauses")
 
     @property
     def connections(self) -> int:

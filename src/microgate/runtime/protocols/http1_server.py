@@ -243,6 +243,7 @@ class ServerConnection(asyncio.Protocol):
         rest = header.feed(data)
         if rest is None:
             if header.failed:
+                self._door.count_proxy_error(1)
                 self._transport.abort()
             return b""
         self._proxy_header = None
@@ -394,6 +395,8 @@ class ServerConnection(asyncio.Protocol):
 
     def _linger(self, *, unread: bool) -> None:
         """Close; where the client is still sending, read on for a moment so that a reset does not destroy the answer."""
+        if self._requests >= self._door.max_requests:
+            self._door.count_used_up(1)
         if not unread and self._reading:
             self._close()
             return
@@ -418,6 +421,8 @@ class ServerConnection(asyncio.Protocol):
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
+                if not self._body_paused:
+                    self._door.count_pause(1)
 
     @property
     def is_busy(self) -> bool:
@@ -456,6 +461,7 @@ class ServerConnection(asyncio.Protocol):
         elif self._phase in (LINGER, BODY):
             self._transport.abort()
         else:
+            self._door.count_idle_closed(1)
             self._transport.close()
 
     def on_sweep(self) -> None:

@@ -16,7 +16,7 @@ from microgate.runtime.protocols.http1_client import Bounds
 from microgate.runtime.upstreams import forward
 from microgate.runtime.upstreams.connect import Connector
 from microgate.runtime.upstreams.forward import Group, HeadWriter, Target
-from microgate.runtime.upstreams.pool import Pool, PoolLimits
+from microgate.runtime.upstreams.pool import Counts, Pool, PoolLimits
 from microgate.runtime.upstreams.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -43,12 +43,19 @@ class Backends:
     """
 
     def __init__(
-        self, plan: Plan, settings: Settings, loop: AbstractEventLoop, watch: Watch, own_names: frozenset[bytes]
+        self,
+        plan: Plan,
+        settings: Settings,
+        loop: AbstractEventLoop,
+        watch: Watch,
+        own_names: frozenset[bytes],
+        counts: Counts,
     ) -> None:
         self._plan = plan
         self._settings = settings
         self._loop = loop
         self._watch = watch
+        self._counts = counts
         self._writer = HeadWriter(settings)
         stopped = own_names | {settings.forwarding.request_id_header.lower().encode()}
         self._kinds = fields.Lines(fields.ANSWER_KINDS | dict.fromkeys(stopped, fields.STOPPED), proves=True)
@@ -111,10 +118,10 @@ class Backends:
         )
         return Pool(
             name=url if url.startswith("unix:") else urlsplit(url)._replace(path="", query="", fragment="").geturl(),
-            loop=self._loop,
             connector=connector,
             bounds=bounds,
             limits=limits,
+            counts=self._counts,
             watch=self._watch,
         )
 

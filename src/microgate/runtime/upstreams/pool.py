@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from time import monotonic
@@ -17,11 +18,15 @@ from microgate.runtime.protocols.http1_client import IDEMPOTENT, Bounds, ClientC
 from microgate.runtime.upstreams.connect import ConnectError, Connector, ConnectTimeoutError
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Task
+    from asyncio import Task
+    from collections.abc import Callable
 
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.protocols.deadlines import Watch
     from microgate.runtime.protocols.http1_client import Head
+
+    # From a metric's name to the function that adds to it.
+    Meter = Callable[[str], Callable[[int], None]]
 
 log = logging.getLogger("microgate.upstreams")
 
@@ -36,6 +41,19 @@ class PoolLimits:
         self.max_idle = max_idle
         self.wait = wait
         self.idle_timeout = idle_timeout
+
+
+class Counts:
+    """What the pools of a worker count, see `observability.metrics`."""
+
+    __slots__ = ("failure", "open", "opened", "resend", "wait")
+
+    def __init__(self, gauge: Meter, counter: Meter) -> None:
+        self.open = gauge("upstream_connections")
+        self.opened = counter("upstream_connections_opened")
+        self.failure = counter("upstream_connect_failures")
+        self.wait = counter("upstream_waits")
+        self.resend = counter("upstream_resends")
 
 
 class _Waiting:
@@ -56,17 +74,17 @@ class Pool:
         self,
         *,
         name: str,
-        loop: AbstractEventLoop,
         connector: Connector,
         bounds: Bounds,
         limits: PoolLimits,
+        counts: Counts,
         watch: Watch,
     ) -> None:
         self.name = name
-        self._loop = loop
         self._connector = connector
         self._bounds = bounds
         self._limits = limits
+        self._counts = counts
         self._watch = watch
         self._idle: list[ClientConnection] = []
         self._active = 0
@@ -103,17 +121,19 @@ class Pool:
 
     def retry(self, exchange: Exchange, head: Head) -> None:
         """Serve again, on a connection that is certainly fresh."""
+        self._counts.resend(1)
         log.info("sent again on a fresh connection: %s", self.name)
         self._open_or_wait(exchange, head)
 
     def _open_or_wait(self, exchange: Exchange, head: Head) -> None:
         if self._active < self._limits.max_active:
             self._active += 1
-            task = self._loop.create_task(self._open(exchange, head))
+            task = asyncio.create_task(self._open(exchange, head))
             self._tasks.add(task)
             exchange.task = task
             task.add_done_callback(self._tasks.discard)
         else:
+            self._counts.wait(1)
             self._waiting.append(_Waiting(exchange, head, monotonic() + self._limits.wait))
             if self.deadline == NEVER:
                 self.deadline = self._waiting[0].until
@@ -125,6 +145,7 @@ class Pool:
         except ConnectError as error:
             self._active -= 1
             exchange.task = None
+            self._counts.failure(1)
             log.warning("no connection to %s: %s", self.name, error)
             kind = faults.BACKEND_TIMEOUT if isinstance(error, ConnectTimeoutError) else faults.BACKEND_CONNECT
             exchange.fail(Fault(kind, error.reason))
@@ -136,6 +157,8 @@ class Pool:
             raise
         exchange.task = None
         self._watch.add(connection)
+        self._counts.opened(1)
+        self._counts.open(1)
         if exchange.done:
             self.on_ready(connection)
         else:
@@ -155,7 +178,10 @@ class Pool:
             self._serve_waiting()
 
     def on_closed(self, connection: ClientConnection) -> None:
+        if connection not in self._watch.members:
+            return  # lost while it was made, which `_open` hears of
         self._watch.discard(connection)
+        self._counts.open(-1)
         if connection.active:
             self._active -= 1
             self._serve_waiting()
