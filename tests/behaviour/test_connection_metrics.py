@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from time import monotonic
 
 from harness.backend import respond
 from harness.credentials import mint
@@ -19,6 +21,20 @@ def value(running, name):
 
 def becomes(running, name, count):
     wait_until(lambda: value(running, name) == count, f"{name} is {count}")
+
+
+@contextmanager
+def full_listener():
+    """The port of a listener whose queue is full: a further connection is neither taken nor refused."""
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = sockets.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
 
 
 def test_open_connections_are_seen(gateway):
@@ -122,3 +138,52 @@ def test_verified_tokens_are_counted_once(gateway):
         for _ in range(3):
             assert client.get("/a", ("Authorization", f"Bearer {token}")).status == 200
     becomes(running, "token_verifications_total", 1)
+
+
+def test_waiting_for_a_connection_is_the_backends_time(gateway, backend):
+    release = threading.Event()
+
+    def held(talk):
+        talk.wait(release)
+        respond()(talk)
+
+    backend.script = held
+    running = gateway(describe(["/a"]), settings="[httpClients]\npoolConfig.maxActiveConnections = 1\n")
+    with running.connect() as first, running.connect() as second:
+        first.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+        backend.wait_for(1)
+        began = monotonic()
+        second.send("GET /a?second HTTP/1.1\r\nHost: a\r\n\r\n")
+        becomes(running, "upstream_waits_total", 1)
+        wait_until(lambda: monotonic() - began > 0.4, "the second one has waited")
+        release.set()
+        assert (first.answer().status, second.answer().status) == (200, 200)
+    line = running.log_lines(2)[1]
+    assert line["upstream_ms"] >= 250
+    assert line["gateway_ms"] + line["upstream_ms"] <= line["duration_ms"]
+    assert line["gateway_ms"] < 150
+
+
+def test_a_connection_that_never_came_about_is_the_backends_time(gateway):
+    """Nobody takes the connections of the listener behind this endpoint, so that the connect timeout ends the wait."""
+    with full_listener() as port:
+        running = gateway(
+            describe(["/a"], backend=f"http://127.0.0.1:{port}"),
+            settings="[httpClients]\nconnectTimeoutInMillis = 400\n",
+        )
+        with running.connect() as client:
+            assert client.get("/a").status == 504
+    [line] = running.log_lines(1)
+    assert line["upstream_ms"] >= 350
+    assert line["gateway_ms"] < 150
+
+
+def test_the_health_resource_has_a_row_of_its_own(gateway):
+    running = gateway(describe(["/a"]))
+    with running.connect() as client:
+        assert client.get("/health").status == 200
+        assert client.get("/nothing").status == 404
+    wait_until(lambda: len(running.log_lines(2)) == 2)
+    counts = [line for line in running.metrics().splitlines() if "request_duration_seconds_count{" in line]
+    assert sorted('operation_id="health"' in line for line in counts) == [False, True]
+    assert sorted('http_route="/health"' in line for line in counts) == [False, True]

@@ -11,6 +11,7 @@ from microgate.plan.paths import parse_template
 from microgate.runtime import faults, pipeline
 from microgate.runtime.faults import Fault
 from microgate.runtime.observability import accounting, health, identify
+from microgate.runtime.observability.metrics import rows
 from microgate.runtime.pipeline import Labels, Operation
 from microgate.runtime.protocols.deadlines import Watch
 from microgate.runtime.protocols.door import Door
@@ -74,7 +75,7 @@ class Gateway:
         self._identify = identify.link(settings)
         self._answer_stages = _answer_stages(settings)
         self._unrouted = self._operation(Labels(index=0, api="", version="", operation_id="", method="", route=""))
-        self._router = Router([*self._routes(plan), *self._health_routes()])
+        self._router = Router([*self._routes(plan), *self._health_routes(rows(plan)[-1])])
 
     # Exchanges.
 
@@ -147,10 +148,9 @@ class Gateway:
                 )
         return routes
 
-    def _health_routes(self) -> list[Route[_Target]]:
+    def _health_routes(self, labels: Labels) -> list[Route[_Target]]:
         """`/health` below no API (WSO2 §14.2). Its target is linked from the start."""
-        labels = Labels(index=0, api="", version="", operation_id="health", method="", route="/health")
-        target = _Target(cast("model.Api", None), cast("model.Operation", None), 0)
+        target = _Target(cast("model.Api", None), cast("model.Operation", None), labels.index)
         target.linked = self._operation(labels, stages=(self._identify, health.link()))
         template = parse_template("/*")
         return [Route((), "/health", template, method, target, "health") for method in HEALTH_METHODS]

@@ -69,9 +69,6 @@ class Accounting:
                 # The upstream's share ends with the head of its answer: how fast a body flows is often up to the client.
                 upstream_us = int(((answered or ended) - asked) * 1_000_000)
                 gateway_us = int((asked - started) * 1_000_000)
-            elif exchange.upstream_name and exchange.fault is not None:
-                # A backend was chosen and no connection to it came about: that is what took the time.
-                upstream_us, gateway_us = total_us, 0
             else:
                 upstream_us, gateway_us = -1, total_us
             record(exchange.status, total_us, upstream_us, gateway_us, exchange.bytes_in, exchange.bytes_out)

@@ -126,6 +126,8 @@ class Pool:
         self._open_or_wait(exchange, head)
 
     def _open_or_wait(self, exchange: Exchange, head: Head) -> None:
+        # The backend is being asked from now on: what it takes to reach it is no time of the gateway's own.
+        exchange.upstream_started = exchange.upstream_started or monotonic()
         if self._active < self._limits.max_active:
             self._active += 1
             task = asyncio.create_task(self._open(exchange, head))
@@ -162,7 +164,9 @@ class Pool:
         if exchange.done:
             self.on_ready(connection)
         else:
+            since = exchange.upstream_started
             connection.start(exchange, head)
+            exchange.upstream_started = since
 
     # http1_client.Owner
 
@@ -191,8 +195,11 @@ class Pool:
     def _serve_waiting(self) -> None:
         while self._waiting and (self._idle or self._active < self._limits.max_active):
             waiting = self._waiting.popleft()
-            if not waiting.exchange.done:
-                self.serve(waiting.exchange, waiting.head)
+            exchange = waiting.exchange
+            if not exchange.done:
+                since = exchange.upstream_started
+                self.serve(exchange, waiting.head)
+                exchange.upstream_started = since
 
     def on_deadline(self) -> None:
         """Exchanges have waited too long for a connection."""
