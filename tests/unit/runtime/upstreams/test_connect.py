@@ -219,6 +219,20 @@ def test_a_deaf_address_costs_the_stagger_and_its_socket_is_closed():
     run(main())
 
 
+def test_of_two_that_win_at_once_one_is_closed():
+    async def main():
+        records = {NAME: {"A": ["127.0.0.1", "127.0.0.2"]}}
+        with Listener() as one, Listener("127.0.0.2", one.port), resolver_for(records) as resolver:
+            connecting = connector(resolver, f"http://{NAME}:{one.port}", stagger=0)
+            await resolver.addresses(NAME)
+            before = sockets()
+            for _ in range(30):
+                (await connecting.connect(Client)).transport.abort()
+            await until(lambda: sockets() <= before, "no socket is left")
+
+    run(main())
+
+
 def test_one_who_stops_waiting_leaves_no_socket():
     async def main():
         records = {NAME: {"A": ["127.0.0.1", "127.0.0.2"]}}

@@ -120,6 +120,21 @@ def test_case_37_last_good_addresses_outlive_the_name_server_and_recovery_needs_
     run(main())
 
 
+@on_a_name_server({NAME: {"A": ["127.0.0.1"]}})
+async def test_case_37_after_a_failure_the_systems_settings_are_read_anew(server, resolver):
+    """A container that starts before its network gets name servers later; no restart is needed to see them."""
+    server.failing = {"A", "AAAA"}
+    with pytest.raises(ResolveError, match="general failure"):
+        await resolver.addresses(NAME)
+    server.recover()
+    before = resolver._channel
+
+    with pytest.raises(ResolveError, match="no such name"):
+        await resolver.addresses("other.test")
+
+    assert resolver._channel is not before
+
+
 @on_a_name_server({})
 async def test_a_name_that_appears_is_found_and_one_that_is_missing_is_not_asked_for_at_once_again(server, resolver):
     for _ in range(20):
