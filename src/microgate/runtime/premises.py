@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ class Premises:
 
 def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premises:
     """Open everything; raises StartError or KeyMaterialError, and leaves nothing open then."""
+    _preload(settings)
     descriptors = capacity.raise_descriptor_limit()
     tls = ServerTls(settings.listener) if settings.listener.https_port >= 0 else None
     return Premises(
@@ -35,6 +38,16 @@ def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premise
         max_connections=capacity.connection_limit(settings.listener.max_connections, descriptors),
         assemble=assemble,
     )
+
+
+def _preload(settings: Settings) -> None:
+    """Import what every child will need, once: their memory for it is shared, and a successor starts faster."""
+    modules = ["uvloop", "concurrent.futures.thread"]
+    if settings.issuers:
+        modules.append("microgate.runtime.security.issuers")
+    for module in modules:
+        with suppress(ImportError):
+            importlib.import_module(module)
 
 
 def can_fork() -> bool:
