@@ -9,12 +9,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_COMPARED = 2000  # names; more than that a hint is not worth its time
+MAX_DIFFERENCE = 5  # letters that one has and the other has not
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The nearest of `known`, ignoring case, or "" where none is near."""
-    originals = {candidate.lower(): candidate for candidate in list(known)[:MAX_COMPARED]}
-    found = get_close_matches(name[:100].lower(), originals, n=1, cutoff=0.7)
+    wanted = name[:100].lower()
+    letters = set(wanted)
+    # Comparing is dear, and a hostile document has very many unknown names: only those that share their letters are compared.
+    originals = {
+        candidate.lower(): candidate
+        for candidate in list(known)[:MAX_COMPARED]
+        if abs(len(candidate) - len(wanted)) <= MAX_DIFFERENCE
+        and len(letters ^ set(candidate.lower())) <= MAX_DIFFERENCE
+    }
+    found = get_close_matches(wanted, originals, n=1, cutoff=0.7)
     return originals[found[0]] if found else ""
 
 

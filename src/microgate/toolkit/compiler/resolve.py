@@ -11,9 +11,11 @@ from microgate.toolkit.compiler.model import ResolvedApi, ResolvedOperation
 from microgate.toolkit.compiler.resolve_endpoints import Endpoints
 from microgate.toolkit.compiler.resolve_security import Access
 from microgate.toolkit.openapi.cursor import Located
+from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report
+    from microgate.plan.paths import Template
     from microgate.toolkit.openapi.cursor import Spot
     from microgate.toolkit.openapi.description import Description, Operation
     from microgate.toolkit.openapi.extensions import Extensions
@@ -35,13 +37,8 @@ def resolve(description: Description, report: Report) -> ResolvedApi:
     access = Access(description, report)
     endpoints = Endpoints(description, api_id, report)
     for operation in description.operations:
-        template_error = ""
-        try:
-            template = parse_template(operation.path)
-        except TemplateError as error:
-            template_error = str(error)
-        if template_error:
-            report.add(operation.path_at.diagnostic(catalogue.PATH_TEMPLATE, template_error))
+        template = _template(operation, report)
+        if template is None:
             continue
         api.operations.append(
             ResolvedOperation(
@@ -60,6 +57,19 @@ def resolve(description: Description, report: Report) -> ResolvedApi:
         message = "no server has a path and there is no `x-wso2-basePath`, so the base path is `/`"
         report.add(at.diagnostic(catalogue.BASE_PATH_ASSUMED, message, "add `x-wso2-basePath: /…` at the root"))
     return api
+
+
+def _template(operation: Operation, report: Report) -> Template | None:
+    path = operation.path
+    problem = "" if path.isprintable() else f"path `{shown(path)}` holds control characters"
+    try:
+        template = parse_template(path)
+    except TemplateError as error:
+        problem = problem or str(error)
+    if problem:
+        report.add(operation.path_at.diagnostic(catalogue.PATH_TEMPLATE, problem))
+        return None
+    return template
 
 
 def make_api_id(name: str, version: str) -> str:

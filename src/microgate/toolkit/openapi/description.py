@@ -264,7 +264,7 @@ class _Paths:
             Operation(
                 method=method,
                 path=path,
-                id=name.text if name is not None and name.text else f"{method} {path}",
+                id=name.text if name is not None and name.text and name.text.isprintable() else f"{method} {path}",
                 at=cursor.key_spot,
                 extensions=extensions.read(cursor, extensions.OPERATION, self._report),
                 path_at=path_at,

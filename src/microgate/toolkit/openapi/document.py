@@ -45,11 +45,11 @@ class Document:
         return Diagnostic(
             code=code.id,
             severity=code.severity,
-            message=message,
+            message=one_line(message),
             file=self.name,
             line=line,
             column=column,
-            hint=hint,
+            hint=one_line(hint),
             # A log is no place for what must not stand in the file either.
             source="" if code is catalogue.PLAINTEXT_SECRET else self._line(line),
             pointer=pointer,
@@ -110,6 +110,11 @@ def read_source(path: Path, name: str, report: Report) -> Document | None:
 def whole_file(code: Code, message: str, name: str, hint: str = "") -> Diagnostic:
     """A finding about a file as a whole."""
     return Diagnostic(code=code.id, severity=code.severity, message=message, file=name, hint=hint)
+
+
+def one_line(text: str) -> str:
+    """A message without characters that would break its line, or a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def decode(data: bytes) -> str:

@@ -10,7 +10,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]  # the C strin
 from typing import TYPE_CHECKING, Any
 
 from microgate.toolkit import catalogue
-from microgate.toolkit.openapi.flaw import MAX_DEPTH, Flaw
+from microgate.toolkit.openapi.flaw import MAX_DEPTH, MAX_VALUES, Flaw, too_deep, too_large
 from microgate.toolkit.openapi.scalars import number
 from microgate.toolkit.openapi.tree import COLUMN_BITS, Mapping, Scalar, Sequence, duplicate_key
 
@@ -50,6 +50,7 @@ class _Reader:
         """Fills the collections from the outside in; the innermost that is open is the last of `stack`."""
         stream = Sequence(0)
         stack: list[Mapping | Sequence] = [stream]
+        count = 0
         while True:
             node = stack[-1]
             mapping = node if isinstance(node, Mapping) else None
@@ -61,13 +62,16 @@ class _Reader:
                 continue
             key = "" if mapping is None else self._key(match, mapping)
             value = self._value(match)
+            count += 1
+            if count > MAX_VALUES:
+                raise too_large(value.place)
             if isinstance(node, Sequence):
                 node.items.append(value)
             else:
                 node.entries[key] = value
             if not isinstance(value, Scalar):
                 if len(stack) > MAX_DEPTH:
-                    raise Flaw(catalogue.TOO_DEEP, f"values are nested more than {MAX_DEPTH} deep", value.place)
+                    raise too_deep(value.place)
                 stack.append(value)
 
     def _key(self, match: re.Match[str], mapping: Mapping) -> str:

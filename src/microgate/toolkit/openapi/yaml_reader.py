@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from microgate.toolkit import catalogue
-from microgate.toolkit.openapi.flaw import MAX_DEPTH, Flaw
+from microgate.toolkit.openapi.flaw import MAX_DEPTH, MAX_VALUES, Flaw, too_deep, too_large
 from microgate.toolkit.openapi.scalars import PLAIN_STARTS, plain
 from microgate.toolkit.openapi.tree import COLUMN_BITS, Mapping, Scalar, Sequence, duplicate_key, place, shown
 
@@ -40,7 +40,7 @@ def read(text: str) -> Node:
         at = place(mark.line, mark.column) if mark else 0
         message = error.problem or error.context or "the text is not YAML"
         if "nesting depth" in message:
-            raise _too_deep(at) from error
+            raise too_deep(at) from error
         raise Flaw(catalogue.YAML_SYNTAX, f"not well-formed YAML: {message}", at, _hint(message)) from error
     except yaml.reader.ReaderError as error:
         raise _unclean(text) from error
@@ -87,6 +87,7 @@ class _Builder:
         key: str | None = None
         anchor: str | None = None
         frames: list[tuple[Mapping | Sequence, dict[str, Node] | None, list[Node], str | None]] = []
+        count = 0
         new: Node
         while (event := get()) is not None:
             kind = event.__class__
@@ -119,6 +120,9 @@ class _Builder:
             else:
                 self._check_stream(event, stream)
                 continue
+            count += 1
+            if count > MAX_VALUES:
+                raise too_large(_at(event))
             if entries is None:
                 items.append(new)
             elif key is None:
@@ -173,7 +177,7 @@ class _Builder:
         if event.tag not in _COLLECTION_TAGS:
             raise _unknown_tag(event.tag, at)
         if depth >= MAX_DEPTH:
-            raise _too_deep(at)
+            raise too_deep(at)
         if event.anchor:
             self._anchors[event.anchor] = None  # an alias before the end would make a cycle
         return Mapping(at) if isinstance(event, yaml.MappingStartEvent) else Sequence(at)
@@ -223,7 +227,7 @@ class _Builder:
         if self._aliased > MAX_ALIASED_VALUES:
             raise Flaw(catalogue.ALIAS, f"aliases stand for more than {MAX_ALIASED_VALUES:,} values", at)
         if depth + height > MAX_DEPTH:
-            raise _too_deep(at)
+            raise too_deep(at)
         return node
 
     def _alias_key(self, event: Any, found: Node, node: Mapping | Sequence) -> str:
@@ -259,7 +263,3 @@ def _merge(mapping: Mapping) -> None:
 def _unknown_tag(tag: str, at: int) -> Flaw:
     name = tag.replace(_CORE, "!!")
     return Flaw(catalogue.TAG, f"the tag `{shown(name)}` is not supported", at, "remove it, or quote the value")
-
-
-def _too_deep(at: int) -> Flaw:
-    return Flaw(catalogue.TOO_DEEP, f"values are nested more than {MAX_DEPTH} deep", at)
