@@ -264,6 +264,37 @@ def test_all_addresses_of_a_name_get_connections():
     run(main())
 
 
+def test_case_37_new_connections_follow_a_name_that_moves_and_outlive_its_name_server():
+    async def main():
+        with (
+            Listener() as old,
+            Listener("127.0.0.2", old.port),
+            NameServer({NAME: {"A": ["127.0.0.1"]}}, ttl=1) as server,
+        ):
+            resolver = Resolver(asyncio.get_running_loop(), servers=[server.address])
+            connecting = connector(resolver, f"http://{NAME}:{old.port}")
+
+            async def peer():
+                client = await connecting.connect(Client)
+                client.transport.abort()
+                return client.peer[0]
+
+            assert await peer() == "127.0.0.1"
+            server.records[NAME] = {"A": ["127.0.0.2"]}
+            moved = time.monotonic()
+            while await peer() != "127.0.0.2":
+                assert time.monotonic() - moved < 1 + 5
+                await asyncio.sleep(0.02)
+            server.fall_silent()
+            silent = time.monotonic()
+            while time.monotonic() - silent < 1.5:
+                assert await peer() == "127.0.0.2"
+                await asyncio.sleep(0.02)
+            resolver.close()
+
+    run(main())
+
+
 def test_tls_verifies_the_endpoints_name_and_sends_it(identity):
     async def main():
         with Listener(context=serving(identity)) as listener, resolver_for() as resolver:
