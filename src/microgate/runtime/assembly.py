@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, cast
 
 from microgate.plan.paths import parse_template
-from microgate.runtime import faults, pipeline
+from microgate.runtime import faults, header_overrides, pipeline
 from microgate.runtime.faults import Fault
 from microgate.runtime.observability import accounting, health, identify
 from microgate.runtime.observability.metrics import rows
@@ -201,14 +201,16 @@ def _nowhere(exchange: Exchange) -> None:
 
 def _answer_stages(settings: Settings) -> tuple[AnswerStage, ...]:
     """What every answer gets, the gateway's own included."""
+    override = header_overrides.for_answers(settings.server)
+    first = () if override is None else (override,)
     name = settings.forwarding.request_id_header
     if not name:
-        return ()
+        return first
 
     def name_request(exchange: Exchange, lines: list[bytes]) -> None:
         lines.append(f"{name}: {exchange.request_id}".encode())
 
-    return (name_request,)
+    return (*first, name_request)
 
 
 def assemble(plan: model.Plan, settings: Settings, services: Services) -> Gateway:

@@ -88,19 +88,23 @@ class Forwarding(Section, frozen=True):
 
 
 class HeaderConf(Section, frozen=True):
-    """What becomes of one header that the gateway could set itself."""
+    """What becomes of one header: `User-Agent` to backends, `Server` to clients, any other where it is there, both ways."""
 
-    header_name: Annotated[str, later("name of the header")]
-    preserve_header: Annotated[bool | None, later("pass it unchanged; unset: true but for `User-Agent`")] = None
-    override_value: Annotated[str, later("the value it gets instead")] = ""
+    header_name: Annotated[str, acts("name of the header")]
+    preserve_header: Annotated[bool | None, acts("pass it unchanged; unset: true for `Server` and without a value")] = (
+        None
+    )
+    override_value: Annotated[
+        str, acts("the value it gets instead; not preserved and without a value it is taken away")
+    ] = ""
 
 
 class Server(Section, frozen=True):
     """The clock's leeway and the gateway's own headers."""
 
     timestamp_skew: Annotated[int, acts("clock leeway for tokens in milliseconds; -1: 30 s", low=-1)] = -1
-    header: Annotated[str, later("value of the `Server` header of the gateway's own answers")] = ""
-    header_conf: Annotated[tuple[HeaderConf, ...], later("headers to preserve or override")] = ()
+    header: Annotated[str, acts("value of the `Server` header of the gateway's own answers")] = ""
+    header_conf: Annotated[tuple[HeaderConf, ...], acts("headers to preserve or override")] = ()
 
 
 class Etcd(Section, frozen=True):

@@ -12,6 +12,11 @@ from microgate.settings.model import SHIPPED_KEY_STORE, JwtIssuer, Settings
 
 MAX_UNIX_PATH_BYTES = 107  # sun_path of Linux without its final NUL
 
+# Fields that address or frame a message; another value would make it another message (RFC 9112).
+FRAMING_NAMES = frozenset(
+    {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+
 
 class Finder:
     """Reports findings at the place of a key, unless a key of the same table is broken: then they may not be true."""
@@ -164,6 +169,12 @@ def header_names(settings: Settings, finder: Finder) -> None:
         "forwardingConfig.requestIdHeader": settings.forwarding.request_id_header or "-",
         "jwtConfig.header": settings.backend_jwt_header.header,
     }
+    for index, entry in enumerate(settings.server.header_conf):
+        key = f"server.headerConf[{index}].headerName"
+        names[key] = entry.header_name
+        if entry.header_name.lower() in FRAMING_NAMES:
+            message = f"`{key}` names `{entry.header_name}`, which belongs to the connection and cannot be overridden"
+            finder.found(catalogue.RANGE, key, message)
     for key, name in names.items():
         if not name or not all(one.isascii() and (one.isalnum() or one in "!#$%&'*+-.^_`|~") for one in name):
             finder.found(catalogue.RANGE, key, f"`{key}` is no name of a header: `{name}`")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from microgate.runtime import faults
+from microgate.runtime import faults, header_overrides
 from microgate.runtime.faults import Fault
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class HeadWriter:
         self.adds_forwarded = forwarding.headers in {"forwarded", "both"}
         self.request_id_name = forwarding.request_id_header
         self.removes_credential = settings.auth.remove_auth_header_from_out_message
+        self.override = header_overrides.for_requests(settings.server)
         self.credential_name = settings.auth.authorization_header.lower().encode()
 
     def credential_of(self, api: Api) -> bytes:
@@ -89,7 +90,7 @@ def link_head(writer: HeadWriter, api: Api, operation: Operation, target: Target
     start = f"{operation.method} ".encode() + target.path
     query = target.query
     version = b" HTTP/1.1\r\nHost: " + target.authority
-    lines_of = _passing(writer, api)
+    lines_of = _overridden(_passing(writer, api), writer.override)
     short = writer.adds_x and not writer.adds_forwarded
     forwards = writer.adds_x or writer.adds_forwarded
     request_id = f"\r\n{writer.request_id_name}: " if writer.request_id_name else ""
@@ -139,6 +140,14 @@ def _passing(writer: HeadWriter, api: Api) -> Callable[[Exchange], Lines]:
         return lines if exchange.dropped_names is None else _undropped(exchange, lines)
 
     return filtered
+
+
+def _overridden(
+    lines_of: Callable[[Exchange], Lines], override: Callable[[Lines], Lines] | None
+) -> Callable[[Exchange], Lines]:
+    if override is None:
+        return lines_of
+    return lambda exchange: override(lines_of(exchange))
 
 
 def _undropped(exchange: Exchange, lines: Lines) -> Lines:
