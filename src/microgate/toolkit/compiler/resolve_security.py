@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from microgate.toolkit.openapi.extensions import ApplicationSecurity
     from microgate.toolkit.openapi.security import Requirements
 
-TOKEN_SCHEMES = ("oauth2", "jwt")
+TOKEN_SCHEMES = Security().schemes  # the default itself, which an encoded plan leaves out
 AUTH_TYPES = ("None", "Any", "Application", "Application User", "Application & Application User")
 REFUSED_HINT = "callers without a token are refused"
 OPENING_HINT = "to open it, add `x-wso2-disable-security: true`; to keep it closed, name a scheme"
