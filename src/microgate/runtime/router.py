@@ -71,13 +71,16 @@ class Router(Generic[T]):
 
     def _is_ambiguous(self, authority: bytes, path: bytes, method: str, found: End[T]) -> bool:
         """Whether a backend could read the path as another resource, which is protected otherwise or not offered."""
-        for form in normal_forms(path):
-            if form.lowest < len(found.base):
+        forms = normal_forms(path)
+        if forms is None:
+            return True
+        for form in forms:
+            if form.lowest is not None and form.lowest < len(found.base):
                 return True
             other = self._decoded.match(authority, form.path, method)
             if not isinstance(other, End):
                 # A slash or a letter in an encoded value may lead nowhere; dots that do are an attempt to get out.
-                if other or form.has_dots:
+                if other or form.lowest is not None:
                     return True
             elif other is not found and other.protection != found.protection:
                 return True

@@ -143,6 +143,13 @@ def test_dots_do_not_lead_to_where_there_is_no_resource(path):
     assert ask(Router([route("GET", "/files/*")]), path) == 400
 
 
+def test_dots_are_counted():
+    router = Router([route("GET", "/files/*", payload="files")])
+
+    assert ask(router, "/files" + "/a/.." * 32) == "files"
+    assert ask(router, "/files" + "/a/.." * 33) == 400
+
+
 def test_dots_within_a_resource_are_its_own_affair():
     router = Router([route("GET", "/files/*", base="/api", payload="files")])
 
@@ -444,7 +451,7 @@ def test_a_hostile_path_is_cheap(path):
     for _ in range(10):
         router.find(b"", path, "GET")
 
-    assert (time.process_time() - started) / 10 < 0.02
+    assert (time.process_time() - started) / 10 < 0.01
 
 
 def test_no_routes_at_all():
