@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.backend import Backend, respond
+from harness.backend import Backend, raw, respond
 from harness.credentials import ServerIdentity
 from harness.descriptions import describe
 
@@ -106,3 +106,24 @@ def test_a_backend_that_comes_back_is_used_again(gateway):
         with Backend(port=port) as second:
             assert client.get("/a").status == 200
             assert len(second.requests) == 1
+
+
+def test_the_head_of_an_answer_has_a_bound_as_shipped(gateway, backend):
+    running = gateway(describe(["/a"]))
+    with running.connect() as client:
+        for size, status in ((8_100, 200), (8_192, 502)):
+            backend.script = respond(headers=(("X-A", "a" * size),))
+            assert client.get("/a").status == status
+    assert running.log_lines(2)[1]["reason"] == "backend.header_size"
+
+
+def test_a_long_answer_within_its_bound_is_whole(gateway, backend):
+    body = b"0123456789" * 100_000
+    settings = f"[httpClients.responseLimits]\nmaxEntityBodySize = {len(body)}\n"
+    with gateway(describe(["/a"]), settings=settings).connect() as client:
+        for extra, whole in ((b"", True), (b"!", False)):
+            chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body + extra), body + extra)
+            backend.script = raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+            answer = client.get("/a")
+            assert (answer.status, answer.complete) == (200, whole)
+        assert len(answer.body) <= len(body)

@@ -37,9 +37,11 @@ class BackendTls(Section, frozen=True):
 class ResponseLimits(Section, frozen=True):
     """Bounds on what a backend may answer."""
 
-    max_status_line_length: Annotated[int, later("bytes of a status line", low=1)] = 4096
-    max_header_size: Annotated[int, later("bytes of an answer's head", low=1)] = 8192
-    max_entity_body_size: Annotated[int, restricts("bytes of an answer's body, -1 for no limit", low=-1)] = -1
+    max_status_line_length: Annotated[int, acts("bytes of a status line; over it 502", low=1)] = 4096
+    max_header_size: Annotated[int, acts("bytes of an answer's head, status line excluded; over it 502", low=1)] = 8192
+    max_entity_body_size: Annotated[
+        int, acts("bytes of an answer's body, over it 502 or the answer cut off; -1 for no limit", low=-1)
+    ] = -1
 
 
 class Backend(Section, frozen=True):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from microgate.settings.backend import Backend, Etcd, Forwarding, HeaderConf, Server
+from microgate.settings.backend import Backend, Etcd, Forwarding, HeaderConf, ResponseLimits, Server
 from microgate.settings.listener import (
     SHIPPED_KEY_STORE,
     SHIPPED_TRUST_STORE,
@@ -57,6 +57,7 @@ __all__ = [
     "KeyManager",
     "Listener",
     "MutualTls",
+    "ResponseLimits",
     "Revocation",
     "Runtime",
     "Security",

@@ -108,7 +108,6 @@ RESTRICTIONS = [
     "[[mutualSSLConfig.api.certificates]]\nname = 'a'\nversion = '1'\naliasList = ['x']\n",
     "[httpClients.proxy]\nenable = true\n",
     "[httpClients.sslConfig]\ntrustStorePath = 'x.p12'\n",
-    "[httpClients.responseLimits]\nmaxEntityBodySize = 100\n",
 ]
 
 

@@ -16,8 +16,10 @@ from microgate.runtime.protocols.fields import connections, status_line
 
 if TYPE_CHECKING:
     from microgate.runtime.exchange import Exchange, Lines
+    from microgate.runtime.protocols.http1_client import Bounds
 
 MAX_INFORMATIONAL = 16
+STATUS_BYTES = len("HTTP/1.1 200 ")
 MAX_FRAMING_BYTES = 65_536  # chunk framing or trailers without a byte of body between
 
 
@@ -25,13 +27,12 @@ class AnswerInput:
     """The parser of one backend connection. After `begin`, `feed` until `complete`."""
 
     __slots__ = (
+        "_bounds",
         "_exchange",
         "_fault",
         "_framing_bytes",
         "_head_bytes",
         "_informational",
-        "_kinds",
-        "_max_header_bytes",
         "_pairs",
         "_parser",
         "_reason",
@@ -44,11 +45,10 @@ class AnswerInput:
     def __init__(self) -> None:
         self._parser: httptools.HttpResponseParser | None = None
 
-    def begin(self, exchange: Exchange, max_header_bytes: int, kinds: fields.Lines) -> None:
+    def begin(self, exchange: Exchange, bounds: Bounds) -> None:
         """Expect the answer of `exchange` from the next byte on."""
         self._exchange = exchange
-        self._max_header_bytes = max_header_bytes
-        self._kinds = kinds
+        self._bounds = bounds
         self._pairs: list[tuple[bytes, bytes]] = []
         self._reason = b""
         self._fault: Fault | None = None
@@ -80,7 +80,7 @@ class AnswerInput:
         if self.complete:
             if self._exchange.method == "HEAD" or not self.reusable:
                 self._parser = None  # it may be waiting for a body that never comes
-        elif not self._started and self._head_bytes > self._max_header_bytes:
+        elif not self._started and self._head_bytes > self._bounds.max_header_bytes + self._bounds.max_status_bytes:
             self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.header_size")
         elif self._framing_bytes > MAX_FRAMING_BYTES + len(data):
             self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.chunk_overhead")
@@ -113,10 +113,12 @@ class AnswerInput:
         if status < 200:
             self._on_informational(status)
             return
+        if self._head_bytes > self._bounds.small_head_bytes and self._is_too_large():
+            return
         framing = self._read_framing(status, keep=version == "1.1")
         self._pairs = []
         if framing is None:
-            self._fault = Fault(faults.BACKEND_BAD_ANSWER, "backend.transfer_encoding")
+            self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.transfer_encoding")
             return
         length, lines = framing
         self._started = True
@@ -124,15 +126,27 @@ class AnswerInput:
         if exchange.method == "HEAD":
             self.finish()  # the parser would wait for the body that the length speaks of
 
+    def _is_too_large(self) -> bool:
+        """Hold a head against its limits: what came so far may have a body in it."""
+        reason = ""
+        if len(self._reason) + STATUS_BYTES > self._bounds.max_status_bytes:
+            reason = "backend.status_line_size"
+        elif sum(len(name) + len(value) + 4 for name, value in self._pairs) > self._bounds.max_header_bytes:
+            reason = "backend.header_size"
+        if reason:
+            self._fault = Fault(faults.BACKEND_BAD_ANSWER, reason)
+        return bool(reason)
+
     def _read_framing(self, status: int, *, keep: bool) -> tuple[int | None, Lines] | None:
         """How the body ends, and the end-to-end fields of the answer; None for a transfer coding that is not chunked."""
         length: int | None = None
         chunked = False
         drops: frozenset[bytes] = frozenset()
         passed: Lines = []
+        kinds = self._bounds.kinds
         for name, value in self._pairs:
             line = b"%b: %b" % (name, value)
-            kind = self._kinds.classify(line)
+            kind = kinds.classify(line)
             if kind == fields.PLAIN:
                 passed.append(line)
             elif kind == fields.CONTENT_LENGTH:
@@ -180,3 +194,24 @@ class AnswerInput:
         trailers = [b"%b: %b" % pair for pair in self._pairs] or None
         self._pairs = []
         self._exchange.on_answer_end(trailers)
+
+
+class BoundedAnswerInput(AnswerInput):
+    """For backends whose answers' bodies have a bound: a length over it is refused, other bodies are counted."""
+
+    __slots__ = ()
+
+    def _read_framing(self, status: int, *, keep: bool) -> tuple[int | None, Lines] | None:
+        framing = super()._read_framing(status, keep=keep)
+        if framing is None:
+            return None
+        bodiless = status in (204, 304) or self._exchange.method == "HEAD"
+        if not bodiless and (framing[0] or 0) > self._bounds.max_body_bytes:
+            self._fault = Fault(faults.BACKEND_BAD_ANSWER, "backend.body_size")
+            return None
+        return framing
+
+    def on_body(self, chunk: bytes) -> None:
+        if not self.complete and self._exchange.bytes_out + len(chunk) > self._bounds.max_body_bytes:
+            self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.body_size")
+        super().on_body(chunk)

@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import re
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, cast
 
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
 from microgate.runtime.protocols import fields, peers
 from microgate.runtime.protocols.deadlines import NEVER
 from microgate.runtime.protocols.fields import Memo, connection_lines
-from microgate.runtime.protocols.http1_answers import AnswerInput
+from microgate.runtime.protocols.http1_answers import AnswerInput, BoundedAnswerInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from microgate.runtime.exchange import Exchange, Lines
+    from microgate.settings.model import ResponseLimits
 
 REPLAY_BYTES = 65_536  # request body kept so that an idempotent request can be sent again on a fresh connection
 
@@ -48,18 +49,31 @@ _statuses: Memo[int] = Memo(_plain_status)
 
 
 class Bounds:
-    """What one endpoint allows its connections: times in seconds, sizes in bytes."""
+    """What one endpoint allows its connections: times in seconds, sizes in bytes, `max_body_bytes` -1 for any."""
 
-    __slots__ = ("idle", "kinds", "max_header_bytes", "response", "total")
+    __slots__ = (
+        "idle",
+        "kinds",
+        "max_body_bytes",
+        "max_header_bytes",
+        "max_status_bytes",
+        "response",
+        "small_head_bytes",
+        "total",
+    )
 
     def __init__(
-        self, *, response: float, idle: float, total: float, max_header_bytes: int, kinds: fields.Lines
+        self, *, response: float, idle: float, total: float, limits: ResponseLimits, kinds: fields.Lines
     ) -> None:
         self.kinds = kinds  # of the answers' fields
         self.response = response
         self.idle = idle
         self.total = total or NEVER
-        self.max_header_bytes = max_header_bytes
+        self.max_status_bytes = limits.max_status_line_length
+        self.max_header_bytes = limits.max_header_size
+        self.max_body_bytes = limits.max_entity_body_size
+        # A head of this size is within both of its limits.
+        self.small_head_bytes = min(self.max_status_bytes, self.max_header_bytes)
 
 
 class Owner(Protocol):
@@ -76,7 +90,9 @@ class Owner(Protocol):
 
 
 class ClientConnection(asyncio.Protocol):
-    """A connection to a backend."""
+    """A connection to a backend whose answers' bodies have no bound."""
+
+    answers: ClassVar[type[AnswerInput]] = AnswerInput
 
     __slots__ = (
         "_bounds",
@@ -190,8 +206,8 @@ class ClientConnection(asyncio.Protocol):
             if self._sent and exchange.method != "HEAD" and self._take_whole(exchange, data):
                 return
             if self._input is None:
-                self._input = AnswerInput()
-            self._input.begin(exchange, self._bounds.max_header_bytes, self._bounds.kinds)
+                self._input = self.answers()
+            self._input.begin(exchange, self._bounds)
         given = self._input
         assert given is not None
         fault = given.feed(data)
@@ -207,7 +223,7 @@ class ClientConnection(asyncio.Protocol):
     def _take_whole(self, exchange: Exchange, data: bytes) -> bool:
         """Serve an answer that is all of `data`, with a length and nothing unusual; False where it needs a closer look."""
         end = data.find(b"\r\n\r\n")
-        if end < 0:
+        if end < 0 or end > self._bounds.small_head_bytes:
             return False
         lines = data[:end].split(b"\r\n")
         start = lines.pop(0)
@@ -305,3 +321,14 @@ class ClientConnection(asyncio.Protocol):
             self._lose(Fault(faults.BACKEND_TIMEOUT, "backend.total_timeout"))
         elif self._paused and self.is_gone():
             self._lose(Fault(faults.BACKEND_CLOSED))
+
+
+class BoundedConnection(ClientConnection):
+    """A connection to a backend whose answers' bodies have a bound: what could pass it gets the closer look."""
+
+    __slots__ = ()
+
+    answers = BoundedAnswerInput
+
+    def _take_whole(self, exchange: Exchange, data: bytes) -> bool:
+        return len(data) <= self._bounds.max_body_bytes and super()._take_whole(exchange, data)

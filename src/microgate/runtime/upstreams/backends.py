@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from microgate.runtime.protocols.deadlines import Watch
     from microgate.settings.model import Backend, Settings
 
-MAX_ANSWER_HEAD_BYTES = 65_536
-
 
 @dataclass(frozen=True)
 class _Member:
@@ -92,7 +90,7 @@ class Backends:
             response=(timeouts.response_ms or backend.response_timeout_in_millis) / 1000,
             idle=(timeouts.idle_ms or backend.idle_timeout_in_millis) / 1000,
             total=(timeouts.total_ms or backend.total_timeout_in_millis) / 1000,
-            max_header_bytes=MAX_ANSWER_HEAD_BYTES,
+            limits=backend.response_limits,
             kinds=self._kinds,
         )
         limits = PoolLimits(

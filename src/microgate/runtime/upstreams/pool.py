@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
 from microgate.runtime.protocols.deadlines import NEVER
-from microgate.runtime.protocols.http1_client import IDEMPOTENT, Bounds, ClientConnection
+from microgate.runtime.protocols.http1_client import IDEMPOTENT, BoundedConnection, Bounds, ClientConnection
 from microgate.runtime.upstreams.connect import ConnectError, Connector, ConnectTimeoutError
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Pool:
         self.name = name
         self._connector = connector
         self._bounds = bounds
+        self._kind = ClientConnection if bounds.max_body_bytes < 0 else BoundedConnection
         self._limits = limits
         self._counts = counts
         self._watch = watch
@@ -143,7 +144,7 @@ class Pool:
     async def _open(self, exchange: Exchange, head: Head) -> None:
         """Make a connection for an exchange. The connection is used by another one where its own is gone."""
         try:
-            connection = await self._connector.connect(lambda: ClientConnection(self, self._bounds))
+            connection = await self._connector.connect(lambda: self._kind(self, self._bounds))
         except ConnectError as error:
             self._active -= 1
             exchange.task = None
