@@ -143,6 +143,12 @@ def test_dots_do_not_lead_to_where_there_is_no_resource(path):
     assert ask(Router([route("GET", "/files/*")]), path) == 400
 
 
+@pytest.mark.parametrize("path", ["/files/../../files/x", "/..%2ffiles", "/files/%2e%2e/%2e%2e/%2e%2e/files"])
+def test_dots_do_not_lead_above_the_root(path):
+    """An endpoint may have a path of its own, out of which they would lead the backend."""
+    assert ask(Router([route("GET", "/*"), route("GET", "/files/*")]), path) == 400
+
+
 def test_dots_are_counted():
     router = Router([route("GET", "/files/*", payload="files")])
 
