@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     import socket
@@ -36,10 +36,9 @@ class Door(Protocol):
 class Entrance:
     """One listening socket of this worker."""
 
-    def __init__(self, sock: socket.socket, scheme: str, factory: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, sock: socket.socket, factory: Callable[[], asyncio.Protocol]) -> None:
         self._socket = sock
         self._factory = factory
-        self.scheme = scheme
         self._options: dict[str, Any] = {}
         self._server: asyncio.AbstractServer | None = None
 
@@ -85,6 +84,9 @@ class Entrance:
                 await task
 
 
+E = TypeVar("E", bound=Entrance)
+
+
 class Acceptor:
     """All entrances of a worker, and the bound on its connections. `count_…` add to a metric."""
 
@@ -106,8 +108,9 @@ class Acceptor:
         self._waiting: asyncio.Task[None] | None = None
         self._closed = False
 
-    def add(self, sock: socket.socket, scheme: str) -> Entrance:
-        entrance = Entrance(sock, scheme, lambda: self._connection(scheme))
+    def add(self, sock: socket.socket, scheme: str, kind: type[E]) -> E:
+        """One more listening socket, taken in the way of `kind`."""
+        entrance = kind(sock, lambda: self._connection(scheme))
         self._entrances.append(entrance)
         return entrance
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from microgate.runtime import lifeline
-from microgate.runtime.accepting import Acceptor
+from microgate.runtime.accepting import Acceptor, Entrance
 from microgate.runtime.channel import WorkerChannel
 from microgate.runtime.control import Greeting, Hello
 from microgate.runtime.event_loop import run
@@ -103,7 +103,7 @@ class Worker:
             https_port=post.listeners.port("https"),
         )
         self._gateway = post.assemble(post.plan, post.settings, services)
-        counted = Metrics(post.metrics, post.plan, post.slot)
+        self._counted = counted = Metrics(post.metrics, post.plan, post.slot)
         self._acceptor = Acceptor(
             self._gateway,
             post.max_connections,
@@ -119,14 +119,12 @@ class Worker:
         channel.subscribe(Greeting, self._on_greeting)
 
     async def start(self) -> None:
-        post = self._post
-        handshake_seconds = post.settings.listener.header_timeout_in_millis / 1000
-        for listener in post.listeners.traffic:
-            for sock in listener.slots[post.slot]:
-                entrance = self._acceptor.add(sock, listener.scheme)
+        for listener in self._post.listeners.traffic:
+            for sock in listener.slots[self._post.slot]:
                 if listener.scheme == "https":
-                    assert post.tls is not None
-                    entrance.secure(post.tls.context, handshake_seconds)
+                    self._add_tls(sock)
+                else:
+                    self._acceptor.add(sock, listener.scheme, Entrance)
         # The certificate is as the supervisor read it, which may be long ago.
         self.refresh()
         # What lives by now lives as long as the process: the collector need not look at it again.
@@ -135,6 +133,21 @@ class Worker:
         await self._acceptor.open()
         self._serving = True
         self._say_hello()
+
+    def _add_tls(self, sock: socket.socket) -> None:
+        configured = self._post.settings.listener
+        entrance: Entrance
+        if configured.proxy_protocol:
+            from microgate.runtime.protocols.peers import TrustedProxies
+            from microgate.runtime.proxied_tls import ProxiedEntrance
+
+            entrance = proxied = self._acceptor.add(sock, "https", ProxiedEntrance)
+            count_error = self._counted.counter("proxy_protocol_errors")
+            proxied.trust(TrustedProxies(configured.trusted_proxies), count_error)
+        else:
+            entrance = self._acceptor.add(sock, "https", Entrance)
+        assert self._post.tls is not None
+        entrance.secure(self._post.tls.context, configured.header_timeout_in_millis / 1000)
 
     def _on_greeting(self, message: Greeting) -> None:
         if self._serving:

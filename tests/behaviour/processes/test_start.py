@@ -201,11 +201,10 @@ def test_connections_over_the_limit_wait_or_are_closed_and_none_is_served_beyond
         assert "5 connections, its limit" in gateway.output
 
 
-@pytest.mark.parametrize("uvloop", [True, False])
-def test_a_worker_without_free_descriptors_recovers(tmp_path: Path, uvloop: bool):
+def test_a_worker_without_free_descriptors_recovers(tmp_path: Path):
     """Even where the limit on connections was set higher than the system allows."""
     listener = {"maxConnections": 1000}
-    with Running(tmp_path, workers=1, listenerConfig=listener, descriptors=80, uvloop=uvloop) as gateway:
+    with Running(tmp_path, workers=1, listenerConfig=listener, descriptors=80) as gateway:
         flood = [Client(gateway.http) for _ in range(150)]
         holds_for(lambda: is_alive(gateway.pid))
         for client in flood:

@@ -46,6 +46,7 @@ class ServerConnection(asyncio.Protocol):
         "_door",
         "_dropped",
         "_input",
+        "_introduced",
         "_out",
         "_phase",
         "_proxy_header",
@@ -85,6 +86,11 @@ class ServerConnection(asyncio.Protocol):
         self._reading = True
         self._write_paused = False  # the client reads more slowly than it is answered
         self._proxy_header: ProxyHeader | None = None
+        self._introduced: str | None = None
+
+    def introduce(self, source: str) -> None:
+        """A PROXY header was read before TLS began: the client it names, "" for none."""
+        self._introduced = source
 
     # The transport's side.
 
@@ -93,7 +99,9 @@ class ServerConnection(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(WRITE_HIGH_BYTES)
         self._set_peer(peers.address(transport))
-        if self._door.proxy_protocol and self.trusted:
+        if self._introduced:
+            self._set_peer(self._introduced)
+        elif self._introduced is None and self._door.proxy_protocol and self.trusted:
             self._proxy_header = ProxyHeader()
             self._at_boundary = False
         self.deadline = monotonic() + self._door.header_timeout
