@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness.backend import Backend, raw, respond
 from harness.credentials import ServerIdentity
 from harness.descriptions import describe
@@ -75,17 +77,50 @@ def test_an_operation_has_its_own_endpoint(gateway, backend):
         assert own.requests[0].target == "/deep/a"
 
 
-def test_an_endpoint_is_replaced_at_start(gateway, backend):
-    """WSO2 §8.6: `<name>_prod_endpoint_0` from the environment."""
-    text = describe(
+def named(urls):
+    """A description whose endpoints have a name, so that a start may replace them."""
+    return describe(
         ["/a"],
         backend="",
-        x_wso2_endpoints=[{"stock": {"urls": ["http://127.0.0.1:1"]}}],
+        x_wso2_endpoints=[{"stock": {"urls": urls}}],
         x_wso2_production_endpoints="#/x-wso2-endpoints/stock",
     )
-    running = gateway(text, environment={"stock_prod_endpoint_0": backend.url})
+
+
+def test_an_endpoint_is_replaced_at_start(gateway, backend):
+    """WSO2 §8.6: `<name>_prod_endpoint_0` from the environment."""
+    running = gateway(named(["http://127.0.0.1:1"]), environment={"stock_prod_endpoint_0": backend.url})
     with running.connect() as client:
         assert client.get("/a").status == 200
+
+
+def test_one_of_several_endpoints_is_replaced_with_its_path(gateway, backend):
+    with Backend(respond(b"second")) as second:
+        text = named([backend.url, "http://127.0.0.1:1/old"])
+        running = gateway(text, environment={"stock_prod_endpoint_1": f"{second.url}/new?x=1"})
+        with running.connect() as client:
+            assert [client.get("/a").body for _ in range(4)] == [b"ok", b"second"] * 2
+        assert second.requests[0].target == "/new/a?x=1"
+
+
+@pytest.mark.parametrize("key", ["stock_prod_endpoint_9", "stock_sand_endpoint_0", "stock_prod_endpoint_00"])
+def test_an_endpoint_that_there_is_not_cannot_be_replaced(gateway, backend, key):
+    with pytest.raises(AssertionError, match=f"`{key}` replaces an endpoint that the project does not have") as error:
+        gateway(named([backend.url]), environment={key: backend.url})
+    assert "hint: there are `stock_prod_endpoint_0`" in str(error.value)
+    assert "Traceback" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"), [(None, "no such file or directory"), ("x", "no certificate in PEM form")]
+)
+def test_a_file_of_authorities_that_is_none_stops_the_start(gateway, tmp_path, content, cause):
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(AssertionError, match=cause) as error:
+        gateway(describe(["/a"]), settings=f'[httpClients]\ncaFile = "{file}"\n')
+    assert "Traceback" not in str(error.value)
 
 
 def test_a_backend_on_ipv6(gateway):

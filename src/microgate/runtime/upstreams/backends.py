@@ -5,12 +5,13 @@ Run-time override keys (WSO2 §8.6) replace URLs here; assembly calls `forward` 
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from microgate.errors import KeyMaterialError
+from microgate.errors import KeyMaterialError, SettingsError
 from microgate.runtime.protocols import fields
 from microgate.runtime.protocols.http1_client import Bounds
 from microgate.runtime.upstreams import forward
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from microgate.settings.model import Backend, Settings
 
 
+MAX_NAMED = 8  # endpoints in a hint
+
+
 @dataclass(frozen=True)
 class _Member:
     pool: Pool
@@ -38,6 +42,7 @@ class Backends:
     """All backends of one worker. Pools are made when an operation first uses their upstream.
 
     `own_names` are lower-case fields that only the gateway gives backends; an answer never carries them to a client.
+    Raises SettingsError and KeyMaterialError for what could not be used later.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Backends:
         own_names: frozenset[bytes],
         counts: Counts,
     ) -> None:
+        _check_overrides(plan, settings)
         self._plan = plan
         self._settings = settings
         self._loop = loop
@@ -58,7 +64,8 @@ class Backends:
         stopped = own_names | {settings.forwarding.request_id_header.lower().encode()}
         self._kinds = fields.Lines(fields.ANSWER_KINDS | dict.fromkeys(stopped, fields.STOPPED), proves=True)
         self._resolver: Resolver | None = None
-        self._tls: ssl.SSLContext | None = None
+        # The system's authorities are many and always there, so they wait for their first use; a file may be missing.
+        self._tls = tls_context(settings.backend) if settings.backend.ca_file else None
         self._members: dict[int, list[_Member]] = {}
 
     @property
@@ -103,9 +110,8 @@ class Backends:
         return [_Member(self._pool(url, bounds, limits, connect_timeout), Target(url)) for url in self._urls(upstream)]
 
     def _urls(self, upstream: Upstream) -> list[str]:
-        key = f"{upstream.name}_{upstream.environment}_endpoint_"
         raw = self._settings.raw
-        return [str(raw.get(f"{key}{index}", url)) for index, url in enumerate(upstream.urls)]
+        return [str(raw.get(key, url)) for key, url in zip(_override_keys(upstream), upstream.urls, strict=True)]
 
     def _pool(self, url: str, bounds: Bounds, limits: PoolLimits, connect_timeout: float) -> Pool:
         if self._resolver is None:
@@ -135,12 +141,31 @@ class Backends:
             self._resolver.close()
 
 
+def _override_keys(upstream: Upstream) -> list[str]:
+    """The names under which a start may replace an upstream's URLs (WSO2 §8.6)."""
+    return [f"{upstream.name}_{upstream.environment}_endpoint_{index}" for index in range(len(upstream.urls))]
+
+
+def _check_overrides(plan: Plan, settings: Settings) -> None:
+    """Raise SettingsError for a key that replaces an endpoint that there is not."""
+    known = {key: None for upstream in plan.upstreams for key in _override_keys(upstream)}
+    for key in settings.raw:
+        if "_endpoint_" in key and key not in known:
+            name = key.partition("_")[0]
+            near = [f"`{one}`" for one in known if one.startswith(name)]
+            hint = f"there are {', '.join(near[:MAX_NAMED])}" if near else ""
+            raise SettingsError(f"`{key}` replaces an endpoint that the project does not have", hint)
+
+
 def tls_context(backend: Backend) -> ssl.SSLContext:
     """TLS towards backends: verified against `caFile` or the system's authorities unless the settings say otherwise."""
     try:
         context = ssl.create_default_context(cafile=backend.ca_file or None)
     except OSError as error:
-        raise KeyMaterialError(f"httpClients.caFile: {backend.ca_file}: {error.strerror or error}") from error
+        cause = (
+            "no certificate in PEM form" if isinstance(error, ssl.SSLError) else os.strerror(error.errno or 0).lower()
+        )
+        raise KeyMaterialError(f"`httpClients.caFile`: cannot use `{backend.ca_file}`: {cause}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not backend.verify_hostname or backend.disable_ssl_verification:
         context.check_hostname = False
