@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
 
 from behaviour.processes.running import Running
 from harness.client import Client
+from harness.descriptions import describe
 from harness.messages import Ended
 from harness.waiting import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+
+    from harness.process import GatewayProcess
 
 MODES = pytest.mark.parametrize("fork", [True, False], ids=["crew", "one process"])
 
@@ -136,3 +140,38 @@ def test_a_stop_during_a_swap_ends_both_versions(tmp_path: Path, project: Path):
         assert gateway.stop(seconds=3) == 0
         with suppress(Ended):
             slow.answer()
+
+
+@pytest.mark.parametrize("swaps", [3, pytest.param(100, marks=pytest.mark.long)])
+def test_r27_swaps_leave_nothing_behind_and_fail_no_request(tmp_path: Path, project: Path, swaps: int):
+    with Running(tmp_path, workers=1, project_file=str(project)) as gateway:
+        folder = Path(f"/proc/{gateway.pid}/fd")
+        before = len(list(folder.iterdir()))
+        with Load(gateway) as load:
+            for number in range(swaps):
+                project.write_text(f"version {number}")
+                wait_until(lambda name=f"version {number}": serves(gateway, name), "it is served", seconds=10)
+        assert not load.failures
+        wait_until(lambda: len(gateway.processes()) == 3, "the old processes have ended")
+        wait_until(lambda: len(list(folder.iterdir())) == before, "their descriptors are closed")
+        print(f"{load.count} requests over {swaps} swaps")
+
+
+def test_a_saved_description_is_served_by_the_command_itself(tmp_path: Path, gateway: Callable[..., GatewayProcess]):
+    home = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+    running = gateway(describe(["/a"]), environment=home, arguments=["--dev"])
+    file = running.folder / "api.json"
+    with running.connect() as kept:
+        assert kept.get("/a").status == 200
+        assert kept.get("/b").status == 404
+        file.write_text("{ this is no description")
+        wait_until(lambda: "keeps serving what it served before" in running.output, "it says so", seconds=10)
+        assert kept.get("/a").status == 200
+        file.write_text(describe(["/b"], backend="http://127.0.0.1:9"))
+        wait_until(lambda: answer_to(running, "/b") == 502, "the new one is served", seconds=10)
+        assert answer_to(running, "/a") == 404
+
+
+def answer_to(running: GatewayProcess, path: str) -> int:
+    with running.connect() as client:
+        return client.get(path).status
