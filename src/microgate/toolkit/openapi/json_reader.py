@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from microgate.toolkit.openapi.tree import Node
 
 _VALUE = r"""(?:
-      "(?P<text>[^"\\\x00-\x1f]*)"
+      "(?P<text>[^"\\\x00-\x1f]*+)"
     | (?P<open>[{\[])
     | (?P<number>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)(?![0-9.eE+-])
     | (?P<word>true|false|null)\b
     | (?P<quote>")
     )"""
-# What comes next inside a collection, up to the value it begins with, in one match: that is what makes this fast.
+# What comes next inside a collection, up to the value it begins with, in one match: that is what makes this fast. The
+# possessive `*+` keeps a text without an end from costing memory for each of its characters.
 _MEMBER = re.compile(
-    rf'[ \t\r\n]*(?P<comma>,)?[ \t\r\n]*(?P<key>"(?:[^"\\\x00-\x1f]|\\.)*")[ \t\r\n]*:[ \t\r\n]*{_VALUE}', re.VERBOSE
+    rf'[ \t\r\n]*(?P<comma>,)?[ \t\r\n]*(?P<key>"(?:[^"\\\x00-\x1f]|\\.)*+")[ \t\r\n]*:[ \t\r\n]*{_VALUE}', re.VERBOSE
 )
 _ITEM = re.compile(rf"[ \t\r\n]*(?P<comma>,)?[ \t\r\n]*{_VALUE}", re.VERBOSE)
 _BLANKS = re.compile(r"[ \t\r\n]*")
