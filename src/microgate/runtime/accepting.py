@@ -12,6 +12,8 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from microgate.runtime.listeners import BACKLOG
+
 if TYPE_CHECKING:
     import socket
     import ssl
@@ -22,6 +24,7 @@ log = logging.getLogger("microgate.accepting")
 SHUTDOWN_SECONDS = 5.0  # a TLS peer's time to answer our close
 LOOK_SECONDS = 0.05  # how often a worker that is full looks whether it has room again
 WARNING_SECONDS = 10.0  # between two lines that say so
+LAST_SECONDS = 1.0  # for connections that are taken last to begin
 LAST_CONNECTIONS = 1_024  # taken from the queue of a listener that is about to close
 
 
@@ -55,7 +58,7 @@ class Entrance:
         loop = asyncio.get_running_loop()
         # The server closes the socket it is given; ours is needed for the next time.
         sock = self._socket.dup()
-        options = dict(self._options)
+        options = {**self._options, "backlog": BACKLOG}
         if sock.family.name == "AF_UNIX":
             if "cleanup_socket" in inspect.signature(loop.create_unix_server).parameters:
                 options["cleanup_socket"] = False  # the path belongs to the supervisor
@@ -68,20 +71,25 @@ class Entrance:
             self._server.close()
             self._server = None
 
-    async def take_last(self) -> None:
-        """Take what the kernel has accepted for us already, which would be reset with the socket, and close the socket."""
+    def take_last(self) -> set[asyncio.Task[Any]]:
+        """Take what the kernel has accepted for us already, which would be reset with the socket, and close the socket.
+
+        The tasks end when the connections have begun, TLS included.
+        """
         loop = asyncio.get_running_loop()
+        return {
+            loop.create_task(loop.connect_accepted_socket(self._factory, connection, **self._options))
+            for connection in self._queued()
+        }
+
+    def _queued(self) -> list[socket.socket]:
         taken: list[socket.socket] = []
         with self._socket as sock, suppress(OSError):
             sock.setblocking(False)
             while len(taken) < LAST_CONNECTIONS:
                 taken.append(sock.accept()[0])
-        options = dict(self._options)
-        for connection in taken:
-            connection.setblocking(False)
-            task = loop.connect_accepted_socket(self._factory, connection, **options)
-            with suppress(OSError):
-                await task
+                taken[-1].setblocking(False)
+        return taken
 
 
 E = TypeVar("E", bound=Entrance)
@@ -169,9 +177,13 @@ class Acceptor:
         if self._waiting is not None:
             self._waiting.cancel()
         self._close_entrances()
-        if not sockets_stay:
-            for entrance in self._entrances:
-                await entrance.take_last()
+        if sockets_stay:
+            return
+        beginning = set().union(*(entrance.take_last() for entrance in self._entrances))
+        if beginning:
+            done, _ = await asyncio.wait(beginning, timeout=LAST_SECONDS)
+            for task in done:
+                task.exception()  # a client that left meanwhile is nobody's concern
 
 
 class _Refused(asyncio.Protocol):

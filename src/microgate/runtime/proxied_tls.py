@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from microgate.runtime.accepting import Entrance
 from microgate.runtime.protocols.proxy_protocol import MAX_V2_BYTES, ProxyHeader
@@ -53,12 +53,11 @@ class ProxiedEntrance(Entrance):
             self._reading = False
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
 
-    async def take_last(self) -> None:
-        with self._socket, suppress(OSError):
-            while len(self._beginning) < MAX_BEGINNING:
-                self._begin(*self._socket.accept())
-        if self._beginning:
-            await asyncio.wait(self._beginning)
+    def take_last(self) -> set[asyncio.Task[Any]]:
+        for connection in self._queued():
+            with suppress(OSError):
+                self._begin(connection, connection.getpeername())
+        return set(self._beginning)
 
     def _accept(self) -> None:
         with suppress(OSError):

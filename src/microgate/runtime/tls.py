@@ -12,6 +12,7 @@ import ssl
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from microgate.errors import KeyMaterialError
 from microgate.runtime.security.keystore import load_key_store, load_pem, self_signed_certificate
@@ -141,25 +142,35 @@ class ServerTls:
         more = [_from_files(entry.certificate_file, entry.private_key_file) for entry in listener.certificates]
         self.certificates = [default, *more]
         self._by_name: dict[str, ssl.SSLContext] = {}
+        self._handshakes: WeakSet[ssl.SSLObject] = WeakSet()  # weak: an abandoned one just goes away
         self.context = default.context
         if more:
             self._name()
             self.context.sni_callback = self._choose
 
-    def on_failed_handshake(self, count: Callable[[], None]) -> None:
-        """Call `count` for each handshake that fails from now on, in this process; nothing else would tell."""
+    @property
+    def handshakes(self) -> int:
+        """Those that have begun in this process and are not over; `watch_handshakes` has been called."""
+        return len(self._handshakes)
 
-        class Counting(ssl.SSLObject):
+    def watch_handshakes(self, count_failure: Callable[[], None]) -> None:
+        """Know of the handshakes of this process, of which nothing else would tell."""
+        pending = self._handshakes
+
+        class Watched(ssl.SSLObject):
             def do_handshake(self) -> None:
+                pending.add(self)
                 try:
                     super().do_handshake()
                 except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                     raise
                 except OSError:
-                    count()
+                    pending.discard(self)
+                    count_failure()
                     raise
+                pending.discard(self)
 
-        self.context.sslobject_class = Counting
+        self.context.sslobject_class = Watched
 
     def refresh(self, *, settled: bool = False) -> None:
         """Follow changed files; see `Certificate.refresh`."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("microgate.worker")
 
 LOOK_SECONDS = 0.01  # how often a draining worker looks whether it is done
+HANDSHAKE_SECONDS = 1.0  # a draining worker lets handshakes finish that have begun
 REFRESH_SECONDS = 1.0  # how often certificate files are looked at and the open connections are shown
 CLOSING_SECONDS = 0.25  # what the gateway may take to hand over its last log lines
 
@@ -111,7 +112,7 @@ class Worker:
             counted.counter("connections_refused"),
         )
         if post.tls is not None:
-            post.tls.on_failed_handshake(partial(counted.counter("tls_handshake_errors"), 1))
+            post.tls.watch_handshakes(partial(counted.counter("tls_handshake_errors"), 1))
         self._show_connections = counted.gauge("connections")
         self._shown = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -170,6 +171,10 @@ class Worker:
         self._shown = connections
         self._timer = self._loop.call_later(REFRESH_SECONDS, self._look_around)
 
+    @property
+    def _handshakes(self) -> int:
+        return self._post.tls.handshakes if self._post.tls is not None else 0
+
     async def drain(self, *, successor: bool) -> None:
         """Stop accepting, let what is in flight finish within the grace period, then end what is left.
 
@@ -179,7 +184,10 @@ class Worker:
         await self._acceptor.close(sockets_stay=successor)
         gateway = self._gateway
         gateway.begin_drain()
-        while (gateway.connections or gateway.in_flight) and self._loop.time() < deadline:  # noqa: ASYNC110 - no event
+        handshakes_until = min(deadline, self._loop.time() + HANDSHAKE_SECONDS)
+        while (  # noqa: ASYNC110 - there is no event for it
+            (gateway.connections or gateway.in_flight) and self._loop.time() < deadline
+        ) or (self._handshakes and self._loop.time() < handshakes_until):
             await asyncio.sleep(LOOK_SECONDS)
         if gateway.in_flight:
             log.warning("the grace period is over, %d requests are cut off", gateway.in_flight)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from behaviour.processes.running import Running, is_alive
+from behaviour.processes.running import Running, is_alive, unchecked
 from harness.client import Client
 from harness.waiting import wait_until
 
@@ -137,3 +137,27 @@ def test_connections_that_the_kernel_has_accepted_are_answered_and_not_reset(tmp
             with client:
                 assert client.answer().status == 200
         assert gateway.process.wait(5) == 0
+
+
+@MODES
+def test_a_handshake_that_has_begun_may_finish_and_bring_its_request(tmp_path: Path, fork: bool):
+    with Running(tmp_path, workers=1, listenerConfig={"httpsPort": 0}, fork=fork) as gateway:
+        assert gateway.ask_https()["slot"] == 0
+        with Client(gateway.https) as client:
+            # The worker has this connection, but nothing of a handshake yet.
+            assert gateway.ask_https()["slot"] == 0
+            gateway.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: is_refused(gateway.https), "new connections are refused")
+            client.socket = unchecked().wrap_socket(client.socket)
+            answer = client.get("/")
+            assert answer.status == 200
+            assert ("Connection", "close") in answer.headers
+        assert gateway.process.wait(5) == 0
+
+
+def test_a_client_that_never_finishes_its_handshake_does_not_hold_up_the_exit(tmp_path: Path):
+    with Running(tmp_path, workers=1, listenerConfig={"httpsPort": 0}) as gateway, Client(gateway.https):
+        assert gateway.ask_https()["slot"] == 0
+        told = monotonic()
+        assert gateway.stop() == 0
+        assert monotonic() - told < 2.5
