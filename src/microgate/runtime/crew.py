@@ -44,8 +44,11 @@ class Crew:
         self._settings = settings
         self._premises = premises
         self._signals = signals
-        self._pairs = channel.open_pairs(premises.slots)
-        self._metrics = make_region("metrics", metrics.region_size(plan, premises.slots))
+        try:
+            self._pairs = channel.open_pairs(premises.slots)
+            self._metrics = make_region("metrics", metrics.region_size(plan, premises.slots))
+        except (OSError, ValueError) as error:
+            raise StartError(f"cannot get memory and sockets for {premises.slots} workers: {error}") from error
         self._due: dict[int, float] = {}
         self._quick_deaths: dict[int, int] = {}
         self._deadline = float("inf")  # who has not ended by then is killed

@@ -39,13 +39,16 @@ class Listener:
     port: int
     slots: tuple[tuple[socket.socket, ...], ...]
     path: Path | None = None  # of a Unix socket
+    inode: int = 0  # of that path, which may belong to a successor by the time that we close
 
     def close(self) -> None:
         for sockets in self.slots:
             for sock in sockets:
                 sock.close()
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                if self.path.lstat().st_ino == self.inode:
+                    self.path.unlink()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,7 @@ def _open_unix(path: Path, slots: int) -> Listener:
     except StartError:
         sock.close()
         raise
-    return Listener("http", f"http unix:{path}", 0, ((sock,),) * slots, path)
+    return Listener("http", f"http unix:{path}", 0, ((sock,),) * slots, path, path.lstat().st_ino)
 
 
 def _remove_stale(path: Path) -> None:

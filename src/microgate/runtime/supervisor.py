@@ -210,6 +210,7 @@ class Supervisor:
         serving = [crew for crew in self._crews if not crew.ending]
         if now < self._unready_by and not all(crew.unready for crew in serving):
             return
-        self._listeners.close_traffic()
+        if serving:
+            self._listeners.close_traffic()
         for crew in serving:
             crew.end(lifeline.DRAIN)

@@ -161,3 +161,20 @@ def test_a_client_that_never_finishes_its_handshake_does_not_hold_up_the_exit(tm
         told = monotonic()
         assert gateway.stop() == 0
         assert monotonic() - told < 2.5
+
+
+def test_a_successor_may_take_the_addresses_while_the_grace_period_runs(tmp_path: Path):
+    unix = tmp_path / "gateway.sock"
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    with Running(tmp_path / "first", listenerConfig={"unixSocket": str(unix)}) as first, begin_slowly(first) as slow:
+        first.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: is_refused(first.http))
+        listener = {"unixSocket": str(unix), "httpPort": first.http}
+        with Running(tmp_path / "second", project="second", listenerConfig=listener) as second:
+            assert second.ask()["project"] == "second"
+            assert second.ask(unix=str(unix))["project"] == "second"
+            first.gate.touch()
+            assert slow.answer().status == 200
+            assert first.process.wait(5) == 0
+            assert second.ask(unix=str(unix))["project"] == "second"
