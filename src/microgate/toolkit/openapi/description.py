@@ -82,7 +82,7 @@ class Description:
 
 
 def read(document: Document, references: References, report: Report) -> Description | None:
-    """The description in a document; None where there is nothing to go on with."""
+    """The description in a document that is one; None where its version is not supported."""
     assert document.root is not None
     root = Cursor(document, document.root)
     dialect = _dialect(root, report)
@@ -109,12 +109,15 @@ def read(document: Document, references: References, report: Report) -> Descript
 _SUPPORTED = re.compile(r"3\.[0-2](\.[0-9]+)?(-[A-Za-z0-9.]+)?")
 
 
+def is_description(document: Document) -> bool:
+    """Whether a document says that it is an OpenAPI description, of whatever version."""
+    assert document.root is not None
+    root = Cursor(document, document.root)
+    return root.get("openapi") is not None or root.get("swagger") is not None
+
+
 def _dialect(root: Cursor, report: Report) -> str | None:
     """The version in short: `2`, `3.0`, `3.1` or `3.2`."""
-    if not root.is_mapping:
-        message = f"an OpenAPI description must be a mapping, not {root.kind}"
-        report.add(root.spot.diagnostic(catalogue.NOT_OPENAPI, message))
-        return None
     for key in ("swagger", "openapi"):
         version = root.get(key)
         if version is None:
@@ -128,9 +131,6 @@ def _dialect(root: Cursor, report: Report) -> str | None:
         hint = "supported are `swagger: '2.0'` and `openapi:` 3.0, 3.1 and 3.2"
         report.add(version.spot.diagnostic(catalogue.OPENAPI_VERSION, message, hint))
         return None
-    message = "the file has neither `openapi` nor `swagger`, so it is not an OpenAPI description"
-    hint = "add `openapi: 3.0.3`, or keep files that descriptions refer to outside api_definitions"
-    report.add(root.spot.diagnostic(catalogue.NOT_OPENAPI, message, hint))
     return None
 
 

@@ -55,7 +55,10 @@ def read_servers(parent: Cursor, report: Report) -> list[Server]:
         text = _with_defaults(url.text, item, report)
         if text is None:
             found.append(Server("", url.spot, is_reported=True))
-        elif scheme(text) not in _SOCKET_SCHEMES:
+        elif scheme(text) in _SOCKET_SCHEMES:
+            message = f"`{shown(text)}` is not used: WebSocket backends are not served yet"
+            report.add(url.spot.diagnostic(catalogue.URLS_UNUSED, message, "remove the server"))
+        else:
             found.append(Server(text, url.spot))
     if len(found) == 1 and not found[0].is_reported and found[0].url.rstrip("/") == "":
         return []

@@ -34,7 +34,7 @@ def read(text: str) -> Node:
     try:
         # CParser is the parser half of CLoader; the loader half would also construct objects.
         parser: Any = yaml.CLoader(text)
-        return _Builder().build(parser.get_event)
+        documents = _Builder().build(parser.get_event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = place(mark.line, mark.column) if mark else 0
@@ -46,6 +46,10 @@ def read(text: str) -> Node:
         raise _unclean(text) from error
     except yaml.YAMLError as error:
         raise Flaw(catalogue.YAML_SYNTAX, f"not well-formed YAML: {error}", 0) from error
+
+    if not documents:
+        raise Flaw(catalogue.FILE_EMPTY, "the file is empty", 0)
+    return documents[0]
 
 
 def _hint(message: str) -> str:
@@ -71,15 +75,15 @@ def _unclean(text: str) -> Flaw:
 
 
 class _Builder:
-    """Turns events into a tree, document by document; there may be one."""
+    """Turns events into a tree; there may be one document."""
 
     def __init__(self) -> None:
         self._anchors: dict[str, Node | None] = {}
         self._sizes: dict[int, tuple[int, int]] = {}  # id of an anchored node -> values in it, levels of it
         self._aliased = 0
 
-    def build(self, get: Callable[[], Any]) -> Node:  # noqa: C901, PLR0912, PLR0915 - a call per event costs a third more
-        """The tree of the events that `get` gives, until it gives None. Events come by the million."""
+    def build(self, get: Callable[[], Any]) -> list[Node]:  # noqa: C901, PLR0912, PLR0915 - a call per event costs a third more
+        """The trees of the events that `get` gives, until it gives None. Events come by the million."""
         stream = Sequence(0)
         node: Mapping | Sequence = stream
         entries: dict[str, Node] | None = None  # of `node`, where it is a mapping
@@ -137,9 +141,7 @@ class _Builder:
                     node, entries = new, new.entries
                 elif isinstance(new, Sequence):
                     node, entries, items = new, None, new.items
-        if not stream.items:
-            raise Flaw(catalogue.FILE_EMPTY, "the file is empty", 0)
-        return stream.items[0]
+        return stream.items
 
     def _check_stream(self, event: Any, stream: Sequence) -> None:
         if isinstance(event, yaml.DocumentStartEvent) and stream.items:
