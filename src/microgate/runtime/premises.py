@@ -42,7 +42,7 @@ def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premise
 
 def _preload(settings: Settings) -> None:
     """Import what every child will need, once: their memory for it is shared, and a successor starts faster."""
-    modules = ["uvloop", "concurrent.futures.thread"]
+    modules = ["uvloop", "concurrent.futures.thread", "ctypes"]
     if settings.issuers:
         modules.append("microgate.runtime.security.issuers")
     for module in modules:

@@ -10,6 +10,7 @@ import gc
 import inspect
 import logging
 import os
+import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,7 @@ log = logging.getLogger("microgate.worker")
 LOOK_SECONDS = 0.01  # how often a draining worker looks whether it is done
 HANDSHAKE_SECONDS = 1.0  # a draining worker lets handshakes finish that have begun
 REFRESH_SECONDS = 1.0  # how often certificate files are looked at and the open connections are shown
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 CLOSING_SECONDS = 0.25  # what the gateway may take to hand over its last log lines
 
 
@@ -206,7 +208,16 @@ class Worker:
 
 def serve(post: Post, end: socket.socket, line: Lifeline) -> None:
     """The life of a worker's process: to an order, or to the death of the supervisor."""
+    _die_with_supervisor()
     run(_live(post, end, line))
+
+
+def _die_with_supervisor() -> None:
+    """Have the kernel end this process with its parent: a loop that is stuck would not read the end of the lifeline."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 async def _live(post: Post, end: socket.socket, line: Lifeline) -> None:

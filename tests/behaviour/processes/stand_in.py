@@ -2,7 +2,8 @@
 
 Run as a script with one JSON argument: `settings` by section, `project` (the plan's name; `broken` and `crashing` are what
 they say), `descriptors` (their limit), `uvloop`, `fork`, `ready_file`, `gate`, `project_file` (the name of the next plan, for
-reloads). Paths: `/slow` is answered once the file `gate` is there, `/die` ends the worker, any other tells who answers.
+reloads). Paths: `/slow` is answered once the file `gate` is there, `/die` ends the worker, `/stick` never returns, any other
+tells who answers.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ class Connection(asyncio.Protocol):
         path = data.split(b" ")[1].decode()
         if path == "/die":
             os._exit(9)
+        if path == "/stick":
+            while True:
+                pass
         self.busy = True
         if path == "/slow":
             self.wait()

@@ -94,6 +94,23 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path):
         assert successor.http == port
 
 
+def test_a_stuck_worker_does_not_outlive_the_supervisor_either(tmp_path: Path):
+    gateway = Running(tmp_path, workers=1).start()
+    try:
+        family = gateway.processes()
+        with Client(gateway.http) as client:
+            client.send(b"GET /stick HTTP/1.1\r\nHost: a\r\n\r\n")
+            wait_until(lambda: cpu_ticks(family[-1]) > 20, "the worker is busy with itself", seconds=10)
+            os.kill(gateway.pid, signal.SIGKILL)
+            wait_until(lambda: not any(map(is_alive, family[1:])), "its children have ended", seconds=1.0)
+    finally:
+        gateway.kill()
+
+
+def cpu_ticks(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11])
+
+
 def test_signals_to_children_are_ignored_because_the_supervisor_decides(tmp_path: Path):
     with Running(tmp_path) as gateway:
         family = gateway.processes()
