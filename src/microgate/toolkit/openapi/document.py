@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from microgate.toolkit.openapi.tree import Node
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
+# A log is no place for what must not stand in the file either.
+_SECRET = re.compile(r"passw|secret|://[^/?#\s]*@", re.IGNORECASE)
+
 MAX_SOURCE_LINE = 240  # a longer line is no help under a message
 
 
@@ -50,8 +53,7 @@ class Document:
             line=line,
             column=column,
             hint=one_line(hint),
-            # A log is no place for what must not stand in the file either.
-            source="" if code is catalogue.PLAINTEXT_SECRET else self._line(line),
+            source=self._line(line),
             pointer=pointer,
         )
 
@@ -62,7 +64,7 @@ class Document:
 
     def _line(self, number: int) -> str:
         line = self._full_line(number)
-        return line if len(line) <= MAX_SOURCE_LINE else ""
+        return "" if len(line) > MAX_SOURCE_LINE or _SECRET.search(line) else line
 
     def _full_line(self, number: int) -> str:
         if self._lines is None:

@@ -50,10 +50,18 @@ def test_a_file_that_is_too_large(tmp_path):
     assert [finding.code for finding in report.diagnostics] == ["MG012"]
 
 
-def test_a_secret_is_not_shown_with_its_line(tmp_path):
-    found, _ = read(tmp_path, b"password: hunter2\n")
-    assert found.diagnostic(catalogue.PLAINTEXT_SECRET, "a password", place(0, 0)).source == ""
-    assert found.diagnostic(catalogue.TAG, "a tag", place(0, 0)).source == "password: hunter2"
+@pytest.mark.parametrize("line", ["passwd: hunter2", "{a: 1, Password: hunter2}", "url: https://svc:hunter2@a.example"])
+def test_a_line_with_a_secret_is_not_shown(tmp_path, line):
+    found, _ = read(tmp_path, line.encode())
+    assert found.diagnostic(catalogue.TAG, "a tag", place(0, 0)).source == ""
+
+
+def test_other_lines_are_shown(tmp_path):
+    found, _ = read(tmp_path, b"a: me@a.example\nurl: https://a.example/@me\n")
+    assert [found.diagnostic(catalogue.TAG, "a tag", place(n, 0)).source for n in (0, 1)] == [
+        "a: me@a.example",
+        "url: https://a.example/@me",
+    ]
 
 
 def test_a_very_long_line_is_not_shown(tmp_path):
