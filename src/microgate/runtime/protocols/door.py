@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from microgate.runtime.protocols import fields
 from microgate.runtime.protocols.http1_heads import Proof
+from microgate.runtime.protocols.known_heads import KnownHeads
 from microgate.runtime.protocols.peers import TrustedProxies
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.faults import Fault
     from microgate.runtime.protocols.deadlines import Watch
+    from microgate.runtime.protocols.known_heads import RequestFields
     from microgate.settings.model import Settings
 
     Add = Callable[[int], None]
@@ -60,6 +62,7 @@ class Door:
             kinds[settings.forwarding.request_id_header.lower().encode()] = fields.REQUEST_ID
         self.kinds = fields.Lines(kinds)
         self.proof = Proof()
+        self.known: KnownHeads[RequestFields] = KnownHeads()
         self.count_idle_closed = counter("connections_idle_closed")
         self.count_used_up = counter("connections_used_up")
         self.count_proxy_error = counter("proxy_protocol_errors")

@@ -15,13 +15,14 @@ from microgate.runtime import faults
 from microgate.runtime.faults import Fault
 from microgate.runtime.protocols import fields, peers
 from microgate.runtime.protocols.deadlines import NEVER
-from microgate.runtime.protocols.fields import Memo, connection_lines
+from microgate.runtime.protocols.fields import Memo, connection_lines, value_of
 from microgate.runtime.protocols.http1_answers import AnswerInput, BoundedAnswerInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from microgate.runtime.exchange import Exchange, Lines
+    from microgate.runtime.protocols.known_heads import KnownHeads
     from microgate.settings.model import ResponseLimits
 
 REPLAY_BYTES = 65_536  # request body kept so that an idempotent request can be sent again on a fresh connection
@@ -48,12 +49,17 @@ def _plain_status(start: bytes) -> int:
 _statuses: Memo[int] = Memo(_plain_status)
 
 
+# Status, status line, end-to-end fields and length of an answer's head that came before.
+KnownAnswer: TypeAlias = "tuple[int, bytes, Lines, int]"
+
+
 class Bounds:
     """What one endpoint allows its connections: times in seconds, sizes in bytes, `max_body_bytes` -1 for any."""
 
     __slots__ = (
         "idle",
         "kinds",
+        "known",
         "max_body_bytes",
         "max_header_bytes",
         "max_status_bytes",
@@ -63,9 +69,17 @@ class Bounds:
     )
 
     def __init__(
-        self, *, response: float, idle: float, total: float, limits: ResponseLimits, kinds: fields.Lines
+        self,
+        *,
+        response: float,
+        idle: float,
+        total: float,
+        limits: ResponseLimits,
+        kinds: fields.Lines,
+        known: KnownHeads[KnownAnswer],
     ) -> None:
         self.kinds = kinds  # of the answers' fields
+        self.known = known
         self.response = response
         self.idle = idle
         self.total = total or NEVER
@@ -212,12 +226,13 @@ class ClientConnection(asyncio.Protocol):
         assert given is not None
         fault = given.feed(data)
         if fault is not None:
+            exchange.downstream.flush()
             self._lose(fault)
             return
         exchange.downstream.flush()
         if given.complete:
             self._end(reusable=given.reusable and self._sent)
-        elif not self._paused and self._sent:
+        elif not self._paused and self._sent and given.started:
             self.deadline = monotonic() + self._bounds.idle
 
     def _take_whole(self, exchange: Exchange, data: bytes) -> bool:
@@ -225,7 +240,16 @@ class ClientConnection(asyncio.Protocol):
         end = data.find(b"\r\n\r\n")
         if end < 0 or end > self._bounds.small_head_bytes:
             return False
-        lines = data[:end].split(b"\r\n")
+        head = data[:end]
+        known = self._bounds.known.get(head)
+        if known is not None:
+            status, start, passed, size = known
+            if len(data) - end - 4 != size:
+                return False
+            exchange.on_answer(status, start, passed.copy(), data[end + 4 :])
+            self._end(reusable=True)
+            return True
+        lines = head.split(b"\r\n")
         start = lines.pop(0)
         status = _statuses[start]
         kinds = self._bounds.kinds
@@ -238,7 +262,7 @@ class ClientConnection(asyncio.Protocol):
             elif kind == fields.CONTENT_LENGTH:
                 if length:
                     return False
-                length = line[16:]
+                length = value_of(line)
                 passed.append(line)
             elif kind == fields.CONNECTION:
                 options = connection_lines[line]
@@ -246,8 +270,14 @@ class ClientConnection(asyncio.Protocol):
                     return False
             elif kind != fields.STOPPED:
                 return False
-        if not status or not length.isdigit() or len(data) - end - 4 != int(length):
+        if (
+            not status
+            or not length.isdigit()
+            or len(length) > fields.LENGTH_DIGITS
+            or len(data) - end - 4 != int(length)
+        ):
             return False
+        self._bounds.known.offer(head, (status, start, passed.copy(), int(length)))
         exchange.on_answer(status, start, passed, data[end + 4 :])
         self._end(reusable=True)
         return True
@@ -319,7 +349,7 @@ class ClientConnection(asyncio.Protocol):
             return
         if monotonic() - exchange.upstream_started > self._bounds.total:
             self._lose(Fault(faults.BACKEND_TIMEOUT, "backend.total_timeout"))
-        elif self._paused and self.is_gone():
+        elif self._paused and peers.is_reset(self.transport):
             self._lose(Fault(faults.BACKEND_CLOSED))
 
 

@@ -6,6 +6,7 @@ connections of a worker share. Everything else comes through a connection's own 
 
 from __future__ import annotations
 
+import re
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from microgate.runtime.protocols.fields import (
     value_of,
     values,
 )
+from microgate.runtime.protocols.known_heads import RequestFields
 
 if TYPE_CHECKING:
     from microgate.runtime.exchange import Downstream, Lines
@@ -68,8 +70,34 @@ class Proof:
 
 def read_whole(downstream: Downstream, door: Door, data: bytes) -> Exchange | None:
     """The exchange of a plain request that is all of `data`; None where anything needs a closer look."""
-    # Without a body the end need not be searched. A line end that is not CRLF splits too much here; the proof refuses it.
-    end = len(data) - 4 if data.endswith(b"\r\n\r\n") else data.find(b"\r\n\r\n")
+    if data[-4:] != b"\r\n\r\n":
+        return _read_new(downstream, door, data, data.find(b"\r\n\r\n"))
+    line_end = data.find(b"\r\n")
+    section = data[line_end:]
+    known = door.known.get(section)
+    if known is None or downstream.trusted:
+        exchange = _read_new(downstream, door, data, len(data) - 4)
+        if exchange is not None and RequestFields.suit(exchange):
+            door.known.offer(section, RequestFields(exchange))
+        return exchange
+    # The fields were proved when they came first; the request line is proved here.
+    start = _START.fullmatch(data, 0, line_end)
+    if start is None or line_end > door.max_uri_bytes:
+        return None
+    method, target = start.groups()
+    exchange = Exchange(downstream, methods[method], target, known.lines)
+    if b"?" in target:
+        exchange.path = target.partition(b"?")[0]
+    known.give(exchange)
+    return exchange
+
+
+# RFC 9112 §3, for the methods of RFC 9110 and 5789 and a target in origin form.
+_START = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[!\"$-~]*) HTTP/1\.1")
+
+
+def _read_new(downstream: Downstream, door: Door, data: bytes, end: int) -> Exchange | None:
+    """As `read_whole`, for fields that are not known. A line end that is not CRLF splits too much; the proof refuses it."""
     if end < 0 or end > door.max_header_bytes:
         return None
     lines = data[:end].splitlines()
@@ -146,7 +174,7 @@ def read_fields(exchange: Exchange, door: Door, lines: Lines) -> Fault | None:  
         elif kind == fields.CONTENT_LENGTH:
             # The parser accepts only one, and only digits; here it may not have looked yet.
             value = line[15:].strip(b" \t")
-            if exchange.length or not value.isdigit():
+            if exchange.length or not value.isdigit() or len(value) > fields.LENGTH_DIGITS:
                 return Fault(faults.BAD_REQUEST, "http.content_length")
             exchange.length = int(value)
             passing.append(line)

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from microgate.errors import KeyMaterialError, SettingsError
 from microgate.runtime.protocols import fields
-from microgate.runtime.protocols.http1_client import Bounds
+from microgate.runtime.protocols.http1_client import Bounds, KnownAnswer
+from microgate.runtime.protocols.known_heads import KnownHeads
 from microgate.runtime.upstreams import forward
 from microgate.runtime.upstreams.connect import Connector
 from microgate.runtime.upstreams.forward import Group, HeadWriter, Target
@@ -62,6 +63,7 @@ class Backends:
         self._counts = counts
         self._writer = HeadWriter(settings)
         stopped = own_names | {settings.forwarding.request_id_header.lower().encode()}
+        self._known: KnownHeads[KnownAnswer] = KnownHeads()
         self._kinds = fields.Lines(fields.ANSWER_KINDS | dict.fromkeys(stopped, fields.STOPPED), proves=True)
         self._resolver: Resolver | None = None
         # The system's authorities are many and always there, so they wait for their first use; a file may be missing.
@@ -99,6 +101,7 @@ class Backends:
             total=(timeouts.total_ms or backend.total_timeout_in_millis) / 1000,
             limits=backend.response_limits,
             kinds=self._kinds,
+            known=self._known,
         )
         limits = PoolLimits(
             max_active=_first(pool.max_active_connections, backend.max_active_connections),

@@ -1,0 +1,76 @@
+"""Heads that came before: what was made of a head is found again by its bytes, so that a usual message is not taken apart.
+
+A head is a pure function of its bytes, so this is sound for all connections of a worker. Clients repeat their fields with
+other targets, backends repeat whole heads for as long as a second lasts; what comes once only is never kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from microgate.runtime.exchange import Exchange, Lines
+
+T = TypeVar("T")
+
+MAX_ENTRIES = 4_096
+MAX_KEPT_BYTES = 4_194_304  # of the heads; what is made of them takes about as much again
+MAX_HEAD_BYTES = 4_096
+_MARKS = 16_384
+
+
+class KnownHeads(dict[bytes, T], Generic[T]):
+    """Looked up as the dict it is. `offer` keeps what was made of a head when it comes for the second time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._marks: set[int] = set()
+        self._bytes = 0
+
+    def offer(self, head: bytes, made: T) -> None:
+        mark = hash(head)
+        if mark not in self._marks:
+            if len(self._marks) >= _MARKS:
+                self._marks.clear()
+            self._marks.add(mark)
+            return
+        if len(head) > MAX_HEAD_BYTES:
+            return
+        if len(self) >= MAX_ENTRIES or self._bytes > MAX_KEPT_BYTES:
+            self.clear()
+            self._bytes = 0
+        self._bytes += len(head)
+        self[head] = made
+
+
+class RequestFields:
+    """What a request's field section says, for exchanges without a body. Shared by them, so nothing of it is changed."""
+
+    __slots__ = ("authority", "authorization", "lines", "passing", "user_agent")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.authority = exchange.authority
+        self.authorization = exchange.authorization
+        self.user_agent = exchange.user_agent
+        self.lines: Lines = exchange.lines
+        self.passing: Lines = exchange.passing
+
+    @staticmethod
+    def suit(exchange: Exchange) -> bool:
+        """Whether there is nothing in the fields but what is kept: no trace, no body, no options of the connection."""
+        return not (
+            exchange.length
+            or exchange.traceparent
+            or exchange.request_id_in
+            or exchange.dropped_names
+            or exchange.expects_continue
+            or exchange.downstream.trusted
+        )
+
+    def give(self, exchange: Exchange) -> None:
+        exchange.authority = self.authority
+        exchange.authorization = self.authorization
+        exchange.user_agent = self.user_agent
+        exchange.passing = self.passing
+        exchange.keep_alive = True
+        exchange.request_complete = True
