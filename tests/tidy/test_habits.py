@@ -38,6 +38,14 @@ def test_no_test_replaces_our_code():
     assert not found
 
 
+def test_no_test_is_left_out():
+    """What a machine lacks is brought along or chosen at collection: a skipped test is one that nobody misses."""
+    ways = "pytest" + ".skip", "mark" + ".skip", "import" + "orskip", "mark" + ".xfail", "pytest" + ".xfail"
+    files = [path for path in python_files("tests") if "conformance" not in path.parts]
+    found = [f"{name_of(p)}: {way}" for p in files for way in ways if way in p.read_text(encoding="utf-8")]
+    assert not found
+
+
 def test_every_dependency_has_its_line():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
