@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from microgate.settings.schema import KEYS
+import re
+
+from harness.sources import ROOT
+from microgate.settings.model import Settings
+from microgate.settings.schema import KEYS, fields, join
+from microgate.settings.section import Home
 
 # Every scalar key of 3.2.1 at its default.
 EVERY_KEY = r"""
@@ -425,3 +430,18 @@ def test_both_names_of_a_key_in_the_environment_are_distinct():
     # Two keys of one name there would make one of them unreachable.
     plain = [key.replace(".", "_") for key in KEYS]
     assert len({name.replace("_", "").lower() for name in plain}) == len(plain)
+
+
+def _refusing(section=Settings, prefix=""):
+    for field in fields(section):
+        name = join(prefix, field.name)
+        if field.note is not None and field.note.home is Home.REFUSED:
+            yield name
+        elif field.section is not None:
+            yield from _refusing(field.section, name)
+
+
+def test_the_migration_page_names_every_setting_that_refuses_the_start():
+    page = (ROOT / "docs/migration.md").read_text(encoding="utf-8")
+    listed = page.partition("## Settings that refuse the start")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`([\w.]+\.\w+)`", listed)) - {"httpClients.caFile"} == set(_refusing())
