@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from microgate.plan.paths import parse_base_path
 from microgate.runtime import faults, header_overrides
 from microgate.runtime.faults import Fault
 
@@ -85,7 +86,7 @@ class Target:
 
 def link_head(writer: HeadWriter, api: Api, operation: Operation, target: Target) -> Head:
     """The function that writes the head of this operation's requests for this endpoint."""
-    base = b"" if api.base_path == "/" else api.base_path.encode()
+    base = b"".join(b"/" + segment for segment in parse_base_path(api.base_path))  # as requests spell it
     cut = len(base)
     start = f"{operation.method} ".encode() + target.path
     query = target.query

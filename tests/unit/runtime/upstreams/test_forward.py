@@ -37,6 +37,8 @@ def request_line(url: str, base_path: str, target: bytes) -> bytes:
         ("http://b", "/shop", b"/shop?q", b"/?q"),
         ("http://b", "/myapi/a", b"/myapi/a/myapi/b", b"/myapi/b"),
         ("http://b", "/shop", b"/shop;v=1/x;a=2", b"/x;a=2"),
+        ("http://b", "/\u00e9/bbb", b"/%C3%A9/bbb/x", b"/x"),
+        ("http://b", "/\u00e9/bbb", b"/%C3%A9/bbb", b"/"),
         ("http://b", "/shop", b"/shop/x//", b"/x//"),
         (
             "http://b",
