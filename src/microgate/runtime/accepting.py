@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("microgate.accepting")
 
-SHUTDOWN_SECONDS = 5.0  # a TLS peer's time to answer our close
 LOOK_SECONDS = 0.05  # how often a worker that is full looks whether it has room again
 WARNING_SECONDS = 10.0  # between two lines that say so
 LAST_SECONDS = 1.0  # for connections that are taken last to begin
@@ -45,11 +44,11 @@ class Entrance:
         self._options: dict[str, Any] = {}
         self._server: asyncio.AbstractServer | None = None
 
-    def secure(self, context: ssl.SSLContext, handshake_seconds: float) -> None:
+    def secure(self, context: ssl.SSLContext, handshake_seconds: float, shutdown_seconds: float) -> None:
         self._options = {
             "ssl": context,
             "ssl_handshake_timeout": handshake_seconds,
-            "ssl_shutdown_timeout": SHUTDOWN_SECONDS,
+            "ssl_shutdown_timeout": shutdown_seconds,
         }
 
     async def open(self) -> None:

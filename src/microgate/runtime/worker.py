@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("microgate.worker")
 
 LOOK_SECONDS = 0.01  # how often a draining worker looks whether it is done
+FAREWELL_SECONDS = 5.0  # for clients to take the rest of their last answer and to agree to the end of TLS
 HANDSHAKE_SECONDS = 1.0  # a draining worker lets handshakes finish that have begun
 REFRESH_SECONDS = 1.0  # how often certificate files are looked at and the open connections are shown
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
@@ -150,7 +151,12 @@ class Worker:
         else:
             entrance = self._acceptor.add(sock, "https", Entrance)
         assert self._post.tls is not None
-        entrance.secure(self._post.tls.context, configured.header_timeout_in_millis / 1000)
+        entrance.secure(
+            self._post.tls.context,
+            handshake_seconds=configured.header_timeout_in_millis / 1000,
+            # What a slow client has not taken yet when we close is sent on for so long.
+            shutdown_seconds=max(1.0, configured.body_timeout_in_millis / 1000),
+        )
 
     def _on_greeting(self, message: Greeting) -> None:
         if self._serving:
@@ -182,14 +188,21 @@ class Worker:
 
         With a `successor` the listeners live on, and so does what waits in their queues.
         """
-        deadline = self._loop.time() + self._post.settings.runtime.grace_period_in_millis / 1000
+        loop = self._loop
+        deadline = loop.time() + self._post.settings.runtime.grace_period_in_millis / 1000
         await self._acceptor.close(sockets_stay=successor)
         gateway = self._gateway
         gateway.begin_drain()
-        handshakes_until = min(deadline, self._loop.time() + HANDSHAKE_SECONDS)
-        while (  # noqa: ASYNC110 - there is no event for it
-            (gateway.connections or gateway.in_flight) and self._loop.time() < deadline
-        ) or (self._handshakes and self._loop.time() < handshakes_until):
+        handshakes_until = loop.time() + HANDSHAKE_SECONDS
+        farewell_until = loop.time() + FAREWELL_SECONDS
+        while (now := loop.time()) < deadline:  # there is no event for what is waited for
+            if gateway.connections:
+                if gateway.in_flight:
+                    farewell_until = now + FAREWELL_SECONDS
+                elif now >= farewell_until:
+                    break
+            elif not self._handshakes or now >= handshakes_until:
+                break
             await asyncio.sleep(LOOK_SECONDS)
         if gateway.in_flight:
             log.warning("the grace period is over, %d requests are cut off", gateway.in_flight)

@@ -75,6 +75,13 @@ def test_the_any_address_of_ipv6_serves_ipv4_too(tmp_path: Path):
         assert gateway.ask(host="::1")["scheme"] == "http"
 
 
+def test_a_name_is_served_at_every_address_it_has(tmp_path: Path):
+    addresses = {entry[4][0] for entry in socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)}
+    with Running(tmp_path, listenerConfig={"host": "localhost"}) as gateway:
+        for address in addresses:
+            assert gateway.ask(host=address)["scheme"] == "http"
+
+
 @pytest.mark.parametrize("shares", [False, True])
 def test_a_taken_port_is_one_line_that_names_the_holder(tmp_path: Path, shares: bool):
     """Also where the holder would share: two gateways on one port would take each other's requests."""
