@@ -21,6 +21,19 @@ def test_a_tls_backend_with_a_known_authority_is_served(gateway, identity):
         assert len(secure.connections) == 1
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_scheme_in_capitals_is_the_same_scheme(gateway, identity, replaced):
+    with Backend(tls=identity.server_context()) as secure:
+        url = secure.url.replace("https", "HTTPS")
+        running = gateway(
+            named(["http://127.0.0.1:1" if replaced else url]),
+            settings=f'[httpClients]\ncaFile = "{identity.certificate_file}"\n',
+            environment={"stock_prod_endpoint_0": url} if replaced else {},
+        )
+        with running.connect() as client:
+            assert client.get("/a").status == 200
+
+
 def test_a_tls_backend_that_nobody_vouches_for_is_refused(gateway, identity):
     with Backend(tls=identity.server_context()) as secure:
         running = gateway(describe(["/a"], backend=secure.url))
@@ -101,6 +114,13 @@ def test_one_of_several_endpoints_is_replaced_with_its_path(gateway, backend):
         with running.connect() as client:
             assert [client.get("/a").body for _ in range(4)] == [b"ok", b"second"] * 2
         assert second.requests[0].target == "/new/a?x=1"
+
+
+@pytest.mark.parametrize("url", ["backend:80", "http://a:99999", "http://a:http", "http://[::1", "http://me:pw@a"])
+def test_an_endpoint_is_replaced_by_a_usable_address_only(gateway, url):
+    with pytest.raises(AssertionError, match="error.MG512.: environment variable stock_prod_endpoint_0") as error:
+        gateway(named(["http://127.0.0.1:1"]), environment={"stock_prod_endpoint_0": url})
+    assert "Traceback" not in str(error.value)
 
 
 @pytest.mark.parametrize("key", ["stock_prod_endpoint_9", "stock_sand_endpoint_0", "stock_prod_endpoint_00"])

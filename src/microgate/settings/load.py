@@ -84,11 +84,15 @@ def _take_upstream_key(key: str, ending: str, entry: Entry, report: Report) -> N
     if "_endpoint_" not in ending:
         add(report, catalogue.WITHOUT_EFFECT, f"`{key}` has no effect yet", entry.origin)
         return
-    scheme, separator, rest = entry.value.partition(":")
-    is_url = scheme in {"http", "https"} and rest.startswith("//") and rest[2:3] not in {"", "/"}
-    is_socket = scheme == "unix" and rest.startswith("/")
-    if not (separator and (is_url or is_socket) and entry.value.isprintable() and " " not in rest):
-        message = f"`{key}` is no http or https address"
+    from microgate.backend_urls import carries_credentials, url_problem  # few starts replace an endpoint
+
+    if carries_credentials(entry.value):
+        message = f"`{key}` carries a user name or password"
+        add(report, catalogue.ADDRESS, message, entry.origin, hint="credentials for backends are not supported yet")
+        return
+    problem = url_problem(entry.value)
+    if problem:
+        message = f"`{key}` is no address of a backend: {problem}"
         add(report, catalogue.ADDRESS, message, entry.origin, hint="write `http://host:port/path`")
 
 

@@ -89,7 +89,12 @@ WRONG = [
     ("[listenerConfig]\ntrustedProxies = ['10.0.0.1/8']\n", 2, "MG512", "no network", "did you mean `10.0.0.0/8`?"),
     ("[listenerConfig]\ntrustedProxies = ['proxy']\n", 2, "MG512", "`proxy`, which is no network", "10.0.0.0/8"),
     ("[listenerConfig]\nhost = 'http://x'\n", 2, "MG512", "no host", ""),
-    ("store_prod_endpoint_0 = 'backend:80'\n", 1, "MG512", "no http or https address", "http://host"),
+    ("store_prod_endpoint_0 = 'backend:80'\n", 1, "MG512", "does not begin with `http://`", "http://host"),
+    ("store_prod_endpoint_0 = 'http://backend:99999'\n", 1, "MG512", "port out of range", "http://host"),
+    ("store_prod_endpoint_0 = 'http://backend:http'\n", 1, "MG512", "is no address of a backend", "http://host"),
+    ("store_prod_endpoint_0 = 'http://[::1'\n", 1, "MG512", "is no address of a backend", "http://host"),
+    ("store_prod_endpoint_0 = 'http://a b'\n", 1, "MG512", "holds a blank", "http://host"),
+    ("store_prod_endpoint_0 = 'http://me:secret@a'\n", 1, "MG512", "carries a user name or password", "not supported"),
     ("store_prod_endpoint_0 = 5\n", 1, "MG503", "must be a string", ""),
     ("stor_prod_endpoint_0 = 'http://x'\n", 1, "MG502", "`stor_prod_endpoint_0`", "`store_prod_endpoint_0`"),
 ]

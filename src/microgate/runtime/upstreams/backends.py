@@ -114,7 +114,8 @@ class Backends:
 
     def _urls(self, upstream: Upstream) -> list[str]:
         raw = self._settings.raw
-        return [str(raw.get(key, url)) for key, url in zip(_override_keys(upstream), upstream.urls, strict=True)]
+        keyed = zip(_override_keys(upstream), upstream.urls, strict=True)
+        return [_with_lower_scheme(str(raw.get(key, url))) for key, url in keyed]
 
     def _pool(self, url: str, bounds: Bounds, limits: PoolLimits, connect_timeout: float) -> Pool:
         if self._resolver is None:
@@ -142,6 +143,12 @@ class Backends:
             pool.close()
         if self._resolver is not None:
             self._resolver.close()
+
+
+def _with_lower_scheme(url: str) -> str:
+    """Schemes are the same in any case (RFC 3986 §3.1), and what asks for one asks in lower case."""
+    scheme, colon, rest = url.partition(":")
+    return scheme.lower() + colon + rest
 
 
 def _override_keys(upstream: Upstream) -> list[str]:

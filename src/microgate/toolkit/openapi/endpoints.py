@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from microgate.backend_urls import carries_credentials, url_problem
 from microgate.plan.model import PoolLimits
 from microgate.toolkit import catalogue
 from microgate.toolkit.openapi.cursor import Located
@@ -25,9 +25,6 @@ TYPES = ("http", "load_balance", "failover", "address")
 REFERENCE_PREFIX = "#/x-wso2-endpoints/"
 
 _ETCD = re.compile(r"etcd\s*\(", re.IGNORECASE)
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}]")
-_USER = re.compile(r"[^/?#]*//[^/?#]*@")
-_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass
@@ -124,7 +121,7 @@ def _read_url(cursor: Cursor, group: Group, reader: Reader) -> None:
 
 def check_url(url: str, at: Spot, report: Report) -> bool:
     """Report a backend URL that cannot be used, or that carries a secret; whether it is fine."""
-    if _USER.match(url):
+    if carries_credentials(url):
         message = "the URL carries a user name or password"
         hint = "give credentials to the gateway when it runs, not in the description"
         report.add(at.diagnostic(catalogue.PLAINTEXT_SECRET, message, hint))
@@ -134,30 +131,6 @@ def check_url(url: str, at: Spot, report: Report) -> bool:
         hint = "an endpoint is an absolute URL such as `https://backend.example/v1`"
         report.add(at.diagnostic(catalogue.MALFORMED_URL, f"malformed URL `{shown(url)}`: {problem}", hint))
     return not problem
-
-
-def url_problem(url: str) -> str:
-    """What is wrong with an absolute backend URL, or ""."""
-    if _FORBIDDEN.search(url):
-        return "it holds a blank or another character that a URL cannot hold"
-    if not url.isascii():
-        return "it holds a character that is not ASCII; encode it"
-    if _BAD_PERCENT.search(url):
-        return "a `%` begins no encoded byte"
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        return str(error)[:1].lower() + str(error)[1:]
-    if parts.scheme == "unix":
-        return "" if parts.path.startswith("/") and not parts.netloc else "after `unix:` comes an absolute path"
-    if parts.scheme not in ("http", "https"):
-        return "it does not begin with `http://`, `https://` or `unix:/`"
-    if not parts.hostname:
-        return "it has no host"
-    if port == 0:
-        return "it has no usable port"
-    return "it has a fragment" if "#" in url else ""
 
 
 SECURITY_KEYS = ("type", "username", "password")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from microgate.toolkit.openapi.endpoints import url_problem
+from microgate.backend_urls import url_problem
 
 
 @pytest.mark.parametrize(
