@@ -118,7 +118,7 @@ def test_one_of_several_endpoints_is_replaced_with_its_path(gateway, backend):
 
 @pytest.mark.parametrize("url", ["backend:80", "http://a:99999", "http://a:http", "http://[::1", "http://me:pw@a"])
 def test_an_endpoint_is_replaced_by_a_usable_address_only(gateway, url):
-    with pytest.raises(AssertionError, match="error.MG512.: environment variable stock_prod_endpoint_0") as error:
+    with pytest.raises(AssertionError, match=r"error.MG512.: environment variable stock_prod_endpoint_0") as error:
         gateway(named(["http://127.0.0.1:1"]), environment={"stock_prod_endpoint_0": url})
     assert "Traceback" not in str(error.value)
 

@@ -85,6 +85,7 @@ ROUTE_CONFLICT = Code("MG142", _ERROR, "two operations match the same requests")
 BUILT_IN_PATH = Code("MG143", _ERROR, "an API hides a built-in path")
 BASE_PATH_ASSUMED = Code("MG144", _WARNING, "the base path is assumed")
 BASE_PATH = Code("MG145", _ERROR, "a base path is malformed")
+HIDDEN_RESOURCE = Code("MG146", _WARNING, "a longer base path hides a resource")
 
 POLICY_VALUE = Code("MG150", _ERROR, "a policy is malformed")
 DUPLICATE_POLICY = Code("MG151", _ERROR, "a policy is defined twice")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from microgate.toolkit.compiler.rules import (
     built_in_paths,
     duplicate_apis,
+    hidden_resources,
     interceptors,
     open_operations,
     policies,
@@ -27,6 +28,7 @@ RULES = (
     duplicate_apis.check,
     built_in_paths.check,
     route_conflicts.check,
+    hidden_resources.check,
     open_operations.check,
 )
 
