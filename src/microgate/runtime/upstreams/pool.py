@@ -134,7 +134,7 @@ class Pool:
             task = asyncio.create_task(self._open(exchange, head))
             self._tasks.add(task)
             exchange.task = task
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._on_opened)
         else:
             self._counts.wait(1)
             self._waiting.append(_Waiting(exchange, head, monotonic() + self._limits.wait))
@@ -154,11 +154,13 @@ class Pool:
             exchange.fail(Fault(kind, error.reason))
             self._serve_waiting()
             return
-        except BaseException:
-            self._active -= 1
-            self._serve_waiting()
-            raise
         exchange.task = None
+        if connection.transport.is_closing():
+            # The backend hung up before the connection was handed over; nobody else will hear of it.
+            self._active -= 1
+            exchange.fail(Fault(faults.BACKEND_CLOSED))
+            self._serve_waiting()
+            return
         self._watch.add(connection)
         self._counts.opened(1)
         self._counts.open(1)
@@ -169,12 +171,19 @@ class Pool:
             connection.start(exchange, head)
             exchange.upstream_started = since
 
+    def _on_opened(self, task: Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            # Its client is gone, perhaps before the task took its first step: only here the slot is seen to be free.
+            self._active -= 1
+            self._serve_waiting()
+
     # http1_client.Owner
 
     def on_ready(self, connection: ClientConnection) -> None:
         self._active -= 1
         connection.active = False
-        if self.closed or len(self._idle) >= self._limits.max_idle:
+        if self.closed or (len(self._idle) >= self._limits.max_idle and not self._waiting):
             connection.transport.abort()
             return
         connection.idle_since = monotonic()
