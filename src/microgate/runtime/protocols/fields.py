@@ -66,6 +66,8 @@ ANSWER_KINDS = dict.fromkeys(HOP_BY_HOP_NAMES, STOPPED) | {
 
 REMEMBERED_LINE_BYTES = 160
 
+LENGTH_DIGITS = 19  # of a Content-Length: nothing is longer than 2^63, and Python does not convert numbers of any size
+
 # RFC 9110 §5.5 and §5.6.2: a token, a colon, and a value without controls.
 _LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 

@@ -13,6 +13,7 @@ import httptools
 from microgate.runtime import faults
 from microgate.runtime.exchange import Exchange
 from microgate.runtime.faults import Fault
+from microgate.runtime.protocols import fields
 from microgate.runtime.protocols.http1_heads import FOLLOWING, check_start, open_exchange
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ class RequestInput:
     """The parser of one connection. `receiving` is the exchange whose body is coming, `partial` a head in pieces."""
 
     __slots__ = (
+        "_before",
         "_door",
         "_downstream",
+        "_ended",
         "_in_head",
         "_lines",
         "_newest",
@@ -58,11 +61,13 @@ class RequestInput:
         self._sink = sink
         self._door = door
         self._parser = httptools.HttpRequestParser(self)
+        self._ended = False  # the parser takes the newest request for the last one
         self._in_head = False
         self._lines: Lines = []
         self._trailers: Lines | None = None
         self._url = b""
         self._raw = b""
+        self._before = 0  # bytes of `_raw` that may belong to what came before the head
         self._overhead = 0
         self._newest: Exchange | None = None
         self.partial = b""
@@ -71,11 +76,17 @@ class RequestInput:
 
     def feed(self, data: bytes) -> None:
         """Parse a piece of input whole. Exchanges it completes begin only after that, so its errors reach no backend."""
-        self._raw = self.partial + data if self.partial else data
+        if self.partial:
+            self._raw = self.partial + data
+        else:
+            self._raw = data
+            self._before = 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
+            self._raw = b""
             self._ignore_upgrade(data[upgrade.args[0] :])
+            return
         except httptools.HttpParserError:
             self._refuse_input()
         if self.deaf:
@@ -84,6 +95,9 @@ class RequestInput:
             self._check_unfinished_head()
         elif self.receiving is not None:
             self._check_framing(len(data))
+        elif self._ended and not self._sink.is_last():
+            self._parser = httptools.HttpRequestParser(self)
+            self._ended = False
         self._raw = b""
 
     def close(self) -> None:
@@ -106,9 +120,15 @@ class RequestInput:
         if self._in_head:
             self._lines.append(b"%b: %b" % (name, value))
         elif self.receiving is not None:
+            self._take_trailer(self.receiving, b"%b: %b" % (name, value))
+
+    def _take_trailer(self, receiving: Exchange, line: bytes) -> None:
+        """Keep a trailer, unless it is a field that frames, routes or identifies (RFC 9110 §6.5.1)."""
+        dropped = receiving.dropped_names or ()
+        if self._door.kinds.classify(line) == fields.PLAIN and line[: line.find(b":")].lower() not in dropped:
             if self._trailers is None:
                 self._trailers = []
-            self._trailers.append(b"%b: %b" % (name, value))
+            self._trailers.append(line)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -133,6 +153,8 @@ class RequestInput:
             receiving.on_request_body(chunk)
 
     def on_message_complete(self) -> None:
+        self._before = len(self._raw)
+        self._ended = not self._parser.should_keep_alive()
         receiving, self.receiving = self.receiving, None
         if receiving is not None:
             receiving.on_request_end(self._trailers)
@@ -167,16 +189,19 @@ class RequestInput:
     def _check_unfinished_head(self) -> None:
         """Bound a head that is still coming, and see what can never become one."""
         raw, door = self._raw, self._door
-        end = raw.find(b"\r\n", len(raw) - len(raw.lstrip(b"\r\n")))
-        if len(self._url) > door.max_uri_bytes or (end < 0 and len(raw) > door.max_uri_bytes + FOLLOWING):
+        # Where the head begins is not known behind another message in the same piece; then that piece is not counted.
+        size = len(raw) - self._before
+        end = raw.find(b"\r\n", len(raw) - len(raw.lstrip(b"\r\n"))) if not self._before else 0
+        if len(self._url) > door.max_uri_bytes or (end < 0 and size > door.max_uri_bytes + FOLLOWING):
             self.refuse_unfinished(Fault(faults.URI_TOO_LONG))
-        elif len(raw) - len(self._url) > door.max_header_bytes + FOLLOWING:
+        elif size - len(self._url) > door.max_header_bytes + FOLLOWING:
             self.refuse_unfinished(Fault(faults.HEADERS_TOO_LARGE))
-        elif end >= 0 and b" HTTP/1." not in raw[:end]:
+        elif end > 0 and b" HTTP/1." not in raw[:end]:
             self.refuse_unfinished(Fault(faults.BAD_REQUEST, "http.request_line"))
         else:
-            # A pipelined head's beginning is not known exactly; what came before it in this piece is kept with it.
-            self.partial = raw
+            spare = max(0, self._before - door.max_uri_bytes - door.max_header_bytes - FOLLOWING)
+            self._before -= spare
+            self.partial = raw[spare:]
 
     def _check_framing(self, size: int) -> None:
         """Bound chunk framing and trailers between two bytes of body."""
