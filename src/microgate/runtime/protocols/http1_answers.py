@@ -28,6 +28,7 @@ class AnswerInput:
 
     __slots__ = (
         "_bounds",
+        "_dropped",
         "_exchange",
         "_fault",
         "_framing_bytes",
@@ -36,9 +37,9 @@ class AnswerInput:
         "_pairs",
         "_parser",
         "_reason",
-        "_started",
         "complete",
         "reusable",
+        "started",
         "until_close",
     )
 
@@ -50,12 +51,13 @@ class AnswerInput:
         self._exchange = exchange
         self._bounds = bounds
         self._pairs: list[tuple[bytes, bytes]] = []
+        self._dropped: frozenset[bytes] = frozenset()  # fields that the answer's Connection takes along
         self._reason = b""
         self._fault: Fault | None = None
         self._informational = 0
         self._head_bytes = 0
         self._framing_bytes = 0
-        self._started = False  # the final head was handed on
+        self.started = False  # the final head was handed on
         self.complete = False
         self.reusable = False
         self.until_close = False
@@ -66,7 +68,7 @@ class AnswerInput:
         """Take a piece of the answer to the exchange; the fault is why the connection cannot go on."""
         assert self._parser is not None
         self._framing_bytes += len(data)
-        if not self._started:
+        if not self.started:
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -80,7 +82,7 @@ class AnswerInput:
         if self.complete:
             if self._exchange.method == "HEAD" or not self.reusable:
                 self._parser = None  # it may be waiting for a body that never comes
-        elif not self._started and self._head_bytes > self._bounds.max_header_bytes + self._bounds.max_status_bytes:
+        elif not self.started and self._head_bytes > self._bounds.max_header_bytes + self._bounds.max_status_bytes:
             self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.header_size")
         elif self._framing_bytes > MAX_FRAMING_BYTES + len(data):
             self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.chunk_overhead")
@@ -121,7 +123,7 @@ class AnswerInput:
             self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.transfer_encoding")
             return
         length, lines = framing
-        self._started = True
+        self.started = True
         exchange.on_answer_head(status, status_line(status, self._reason), lines, length)
         if exchange.method == "HEAD":
             self.finish()  # the parser would wait for the body that the length speaks of
@@ -141,7 +143,6 @@ class AnswerInput:
         """How the body ends, and the end-to-end fields of the answer; None for a transfer coding that is not chunked."""
         length: int | None = None
         chunked = False
-        drops: frozenset[bytes] = frozenset()
         passed: Lines = []
         kinds = self._bounds.kinds
         for name, value in self._pairs:
@@ -160,18 +161,22 @@ class AnswerInput:
             elif kind == fields.CONNECTION:
                 options = connections[value]
                 keep = not options.close and (keep or options.keep_alive)
-                drops |= options.drops
+                self._dropped |= options.drops
         bodiless = status in (204, 304) or self._exchange.method == "HEAD"
         self.until_close = length is None and not chunked and not bodiless
         self.reusable = keep and not self.until_close
-        if drops:
-            passed = [line for line in passed if line[: line.find(b":")].lower() not in drops]
-        return length, passed
+        return length, self._undropped(passed)
+
+    def _undropped(self, lines: Lines) -> Lines:
+        dropped = self._dropped
+        return [line for line in lines if line[: line.find(b":")].lower() not in dropped] if dropped else lines
 
     def _on_informational(self, status: int) -> None:
         self._informational += 1
         if self._informational > MAX_INFORMATIONAL:
             self._fault = Fault(faults.BACKEND_BAD_ANSWER, "backend.informational")
+        elif status == 101:
+            self._fault = Fault(faults.BACKEND_BAD_ANSWER, "backend.unasked_upgrade")
         elif status != 100 and self._exchange.version >= 1:
             _, lines = self._read_framing(status, keep=True) or (0, [])
             self.until_close = False
@@ -185,15 +190,18 @@ class AnswerInput:
             self._exchange.on_answer_body(chunk)
 
     def on_message_complete(self) -> None:
-        if self._started and not self.complete and self._fault is None:
+        if self.started and not self.complete and self._fault is None:
             self.finish()
 
     def finish(self) -> None:
         """The answer is complete: by its framing, or because the backend closed and nothing else ends it."""
         self.complete = True
-        trailers = [b"%b: %b" % pair for pair in self._pairs] or None
+        trailers = [b"%b: %b" % pair for pair in self._pairs]
         self._pairs = []
-        self._exchange.on_answer_end(trailers)
+        classify = self._bounds.kinds.classify
+        # What frames or identifies a message is no trailer (RFC 9110 §6.5.1).
+        plain = [line for line in trailers if classify(line) == fields.PLAIN]
+        self._exchange.on_answer_end(self._undropped(plain) or None)
 
 
 class BoundedAnswerInput(AnswerInput):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from asyncio import Transport
 
 _TCP_ESTABLISHED = 1
+_TCP_CLOSE = 7
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
 
@@ -64,16 +65,24 @@ def address(transport: Transport) -> str:
 
 def is_gone(transport: Transport) -> bool:
     """Whether the peer has closed or reset the connection; seen even while reading is paused, and before the loop knows."""
-    if transport.is_closing():
-        return True
+    return transport.is_closing() or _tcp_state(transport) != _TCP_ESTABLISHED
+
+
+def is_reset(transport: Transport) -> bool:
+    """Whether the peer has reset the connection. One that has only closed it may have sent more than was read yet."""
+    return transport.is_closing() or _tcp_state(transport) == _TCP_CLOSE
+
+
+def _tcp_state(transport: Transport) -> int:
+    """The kernel's word; where there is none, the connection is taken for established."""
     sock = transport.get_extra_info("socket")
     if _TCP_INFO is None or sock is None or sock.family == socket.AF_UNIX:
-        return False
+        return _TCP_ESTABLISHED
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)
     except OSError:
-        return True
-    return bool(info[0] != _TCP_ESTABLISHED)
+        return _TCP_CLOSE
+    return int(info[0])
 
 
 def reset(transport: Transport) -> None:
