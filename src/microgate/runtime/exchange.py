@@ -218,8 +218,9 @@ class Exchange:
         held, self.held = self.held, None
         if held:
             self.held_bytes = 0
-            upstream.send_body(b"".join(held))
+            # First, so that the backend's side can pause it again.
             self.downstream.resume_body()
+            upstream.send_body(b"".join(held))
         if self.request_complete:
             upstream.send_end(self.trailers)
         elif self.expects_continue:

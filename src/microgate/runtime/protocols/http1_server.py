@@ -39,6 +39,7 @@ class ServerConnection(asyncio.Protocol):
     __slots__ = (
         "_answered",
         "_at_boundary",
+        "_beginning",
         "_body_paused",
         "_chunked",
         "_closing",
@@ -78,6 +79,7 @@ class ServerConnection(asyncio.Protocol):
         self._requests = 0
         self._dropped = 0
         self._at_boundary = True  # nothing of a request is held, none is being answered
+        self._beginning = False  # `_next` is at work
         self._closing = False  # the answer being given is the last on this connection
         self._answered = False
         self._chunked = False
@@ -153,25 +155,25 @@ class ServerConnection(asyncio.Protocol):
         if self._waiting and self._reading:
             self._set_reading()
         if given.receiving is not None:
-            if not self._body_paused and self._phase < LINGER:
+            if self._reading and self._phase < LINGER:
                 self._phase = BODY
                 self.deadline = monotonic() + self._door.body_timeout
-        elif self._phase == BODY:
-            self._body_is_complete()
-
-    def _body_is_complete(self) -> None:
-        if self._current is not None:
+        elif self._phase == BODY and self._current is not None:
             self._phase = ANSWER
             self.deadline = NEVER
-        else:
+        elif self._phase == BODY:
             self._rest()
 
     def eof_received(self) -> bool:
         """A closed sending side is an abort while an answer is owed, unless the setting allows half-closed clients."""
-        if self._door.half_close and self._current is not None and self._current.request_complete:
-            self._closing = True
-            return True
-        return False
+        given = self._input
+        if not self._door.half_close or self._current is None or not self._current.request_complete:
+            return False
+        if self._waiting and given is not None:
+            given.deaf = True  # the last one that waits closes
+            return given.receiving is None
+        self._closing = True
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._phase = CLOSED
@@ -200,8 +202,13 @@ class ServerConnection(asyncio.Protocol):
         self._write_paused = False
         if self._phase == ANSWER:
             self.deadline = NEVER
+        elif self._phase == IDLE:
+            self.deadline = monotonic() + self._door.idle_timeout
         if current is not None and current.upstream is not None:
             current.upstream.resume_answer()
+        elif current is None and self._phase != CLOSED:
+            self._next()
+            self._set_reading()
 
     # http1_input.Sink
 
@@ -219,6 +226,8 @@ class ServerConnection(asyncio.Protocol):
             exchange.fail(fault)
         elif self._waiting:
             self._waiting[-1] = (exchange, fault)
+        else:
+            self._close()  # it was answered before its body went wrong
 
     def is_last(self) -> bool:
         last = self._waiting[-1][0] if self._waiting else self._current
@@ -227,25 +236,33 @@ class ServerConnection(asyncio.Protocol):
     # Requests, in order.
 
     def _next(self) -> None:
-        assert self._waiting
-        exchange, fault = self._waiting.popleft()
+        """Begin what waits, until one is not answered at once: a loop, because a pipeline may be long.
+
+        A client that does not read its answers gets no more of them.
+        """
+        if self._beginning:
+            return
+        self._beginning = True
+        try:
+            while self._waiting and self._current is None and not self._write_paused:
+                self._begin(*self._waiting.popleft())
+        finally:
+            self._beginning = False
+
+    def _begin(self, exchange: Exchange, fault: Fault | None) -> None:
         given = self._input
         self._requests += 1
         self._current = exchange
-        self._phase = ANSWER
-        self.deadline = NEVER
+        coming = given is not None and given.receiving is exchange
+        self._phase = BODY if coming else ANSWER
+        self.deadline = monotonic() + self._door.body_timeout if coming else NEVER
         deaf = given is not None and given.deaf and not self._waiting
         self._closing = deaf or not self._keeps(exchange)
-        if fault is not None:
-            self._door.refuse(exchange, fault)
-        else:
-            self._door.accept(exchange)
+        self._door.accept(exchange) if fault is None else self._door.refuse(exchange, fault)
 
     def _keeps(self, exchange: Exchange) -> bool:
         door = self._door
-        if not door.keeps or self._requests >= door.max_requests:
-            return False
-        return door.always_keep or exchange.keep_alive
+        return door.keeps and self._requests < door.max_requests and (door.always_keep or exchange.keep_alive)
 
     def _read_proxy_header(self, header: ProxyHeader, data: bytes) -> bytes:
         rest = header.feed(data)
@@ -374,8 +391,9 @@ class ServerConnection(asyncio.Protocol):
         if given is not None or self._closing:
             self._body_paused = False
             unread = exchange is not None and not exchange.request_complete
-            if self._closing and not self._waiting:
-                self._linger(unread=unread)
+            if self._closing:
+                waiting, self._waiting = self._waiting, None  # never begun: the client may send it again
+                self._linger(unread=unread or bool(waiting))
                 return
             if self._waiting:
                 self._next()
@@ -383,7 +401,7 @@ class ServerConnection(asyncio.Protocol):
                 return
             if unread:
                 self._phase = BODY
-                self.deadline = monotonic() + LINGER_SECONDS
+                self._wait(LINGER_SECONDS)
                 self._set_reading()
                 return
         self._rest()
@@ -391,15 +409,19 @@ class ServerConnection(asyncio.Protocol):
     def _rest(self) -> None:
         """Nothing is owed: wait for the next request."""
         given = self._input
-        if given is not None:
+        if given is not None or self._write_paused:
             self._set_reading()
-            if given.partial or given.deaf:
-                self._phase = HEAD
-                self.deadline = monotonic() + self._door.header_timeout
-                return
+        if given is not None and (given.partial or given.deaf):
+            self._phase = HEAD
+            self.deadline = monotonic() + self._door.header_timeout
+            return
         self._phase = IDLE
         self._at_boundary = True
-        self.deadline = monotonic() + self._door.idle_timeout
+        self._wait(self._door.idle_timeout)
+
+    def _wait(self, seconds: float) -> None:
+        """For the client's next bytes; one that still has to read what it was sent is given the time for that."""
+        self.deadline = monotonic() + (self._door.body_timeout if self._write_paused else seconds)
 
     def _linger(self, *, unread: bool) -> None:
         """Close; where the client is still sending, read on for a moment so that a reset does not destroy the answer."""
@@ -409,7 +431,7 @@ class ServerConnection(asyncio.Protocol):
             self._close()
             return
         self._phase = LINGER
-        self.deadline = monotonic() + LINGER_SECONDS
+        self._wait(LINGER_SECONDS)
         if self._input is not None:
             self._input.receiving = None
         self._set_reading()
@@ -422,14 +444,15 @@ class ServerConnection(asyncio.Protocol):
         self._transport.close()
 
     def _set_reading(self) -> None:
-        wanted = not self._body_paused and not (self._waiting and self._current is not None)
+        stuck = self._write_paused and self._phase not in (BODY, LINGER)
+        wanted = not self._body_paused and not (stuck if self._current is None else self._waiting)
         if wanted != self._reading and self._phase != CLOSED:
             self._reading = wanted
             if wanted:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
-                if not self._body_paused:
+                if self._waiting:
                     self._door.count_pause(1)
 
     @property
@@ -455,23 +478,23 @@ class ServerConnection(asyncio.Protocol):
 
     def on_deadline(self) -> None:
         current, given = self._current, self._input
-        if self._phase == HEAD and given is not None and given.partial and current is None:
+        if current is None and (self._write_paused or self._phase in (LINGER, BODY)):
+            self._transport.abort()
+        elif self._phase == HEAD and given is not None and given.partial and current is None:
             given.refuse_unfinished(Fault(faults.REQUEST_TIMEOUT))
             self._next()
         elif self._phase == BODY and current is not None and given is not None and given.receiving is current:
-            given.receiving = None
-            given.deaf = True
+            given.receiving, given.deaf = None, True
             self._closing = True
             current.fail(Fault(faults.REQUEST_TIMEOUT, "http.body_timeout"))
         elif current is not None:
             current.on_client_abort("client.too_slow")
             self._transport.abort()
-        elif self._phase in (LINGER, BODY):
-            self._transport.abort()
         else:
             self._door.count_idle_closed(1)
-            self._transport.close()
+            self._close()
 
     def on_sweep(self) -> None:
-        if not self._reading and peers.is_gone(self._transport):
+        left = peers.is_reset if self._door.half_close else peers.is_gone
+        if not self._reading and left(self._transport):
             self._transport.abort()
