@@ -207,9 +207,8 @@ class _Paths:
                 message = f"the path `{shown(path)}` must hold a mapping of operations, not {item.kind}"
                 self._report.add(item.spot.diagnostic(catalogue.WRONG_TYPE, message))
             return
-        found = self._references.follow(item)
-        if found is None:
-            return
+        # Where the reference leads nowhere, which is reported, what stands beside it is read all the same.
+        found = self._references.follow(item) or item
         own = set(item.keys())
         of_path = servers.read_servers(item, self._report)
         for key, member in item.members():
@@ -233,9 +232,13 @@ class _Paths:
             for method, operation in member.members():
                 self._read_additional(path, path_at, method, operation, of_path)
         elif key not in _ITEM_FIELDS and not key.startswith("x-"):
-            hint = "methods are written in lower case" if key.lower() in METHODS else "an unknown method is not served"
+            meant = nearest(key, (*METHODS, *_ITEM_FIELDS))
+            hint = f"did you mean `{meant}`?" if meant else "an unknown method is not served"
+            if key.lower() in METHODS:
+                hint = "methods are written in lower case"
             if key in ("query", "additionalOperations"):
                 hint = "this needs `openapi: 3.2.0`"
+            self._description.extended.add((member.document.name, member.node.place))  # one finding is enough
             message = f"`{shown(key)}` is not a method of a path item"
             self._report.add(member.key_spot.diagnostic(catalogue.METHOD_UNKNOWN, message, hint))
 
