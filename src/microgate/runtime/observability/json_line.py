@@ -39,6 +39,7 @@ class JsonFormat:
         self._second_text = ""
         self._words = Memo(json_text)  # clients, consumers, methods, names of upstreams
         self._agents = Memo(json_string)
+        self._paths = Memo(json_string)
 
     def _next_second(self, second: int) -> str:
         self._second = second
@@ -50,7 +51,7 @@ class JsonFormat:
             f'"route":{json_text(labels.route)},"api":{json_text(labels.api)},'
             f'"version":{json_text(labels.version)},"operation_id":{json_text(labels.operation_id)},"status":'
         )
-        words, agents = self._words, self._agents
+        words, agents, paths = self._words, self._agents, self._paths
 
         def line(exchange: Exchange, total_us: int, upstream_us: int, gateway_us: int) -> bytes:
             fault = exchange.fault
@@ -66,7 +67,7 @@ class JsonFormat:
                 f'{_THOUSANDTHS[began_ms % 1_000]}Z","request_id":"{exchange.request_id}",'
                 f'"trace_id":"{exchange.trace_id}","span_id":"{exchange.span_id}",'
                 f'"client":{words[exchange.client]},"method":{words[exchange.method]},'
-                f'"path":{json_string(exchange.path)},{fixed}{exchange.status},"reason":{decision},'
+                f'"path":{paths[exchange.path]},{fixed}{exchange.status},"reason":{decision},'
                 f'"upstream":{words[exchange.upstream_name]},'
                 f'"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
                 f'"duration_ms":{_SHORT_MS[total_us] if total_us < _SHORT_US else _milliseconds(total_us)},'

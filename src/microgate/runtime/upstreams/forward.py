@@ -84,22 +84,21 @@ class Target:
         self.query = parts.query.encode()
 
 
-def link_head(writer: HeadWriter, api: Api, operation: Operation, target: Target) -> Head:
+def link_head(writer: HeadWriter, api: Api, operation: Operation, endpoint: Target) -> Head:
     """The function that writes the head of this operation's requests for this endpoint."""
     base = b"".join(b"/" + segment for segment in parse_base_path(api.base_path))  # as requests spell it
-    cut = len(base)
-    start = f"{operation.method} ".encode() + target.path
-    query = target.query
-    version = b" HTTP/1.1\r\nHost: " + target.authority
+    below, cut = base + b"/", len(base)
+    start = f"{operation.method} ".encode() + endpoint.path
+    query = endpoint.query
+    version = b" HTTP/1.1\r\nHost: " + endpoint.authority
     lines_of = _overridden(_passing(writer, api), writer.override)
     short = writer.adds_x and not writer.adds_forwarded
     forwards = writer.adds_x or writer.adds_forwarded
     request_id = f"\r\n{writer.request_id_name}: " if writer.request_id_name else ""
 
     def head(exchange: Exchange) -> bytes:
-        rest = exchange.target[cut:]
-        if rest[:1] != b"/" or b";" in exchange.path:
-            rest = _below_base(exchange.target, base)
+        target = exchange.target
+        rest = target[cut:] if target.startswith(below) else _below_base(target, base)
         if query:
             rest = _with_query(rest, query)
         trace = f"traceparent: 00-{exchange.trace_id}-{exchange.span_id}-{exchange.trace_flags}"
