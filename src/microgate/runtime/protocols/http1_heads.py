@@ -101,6 +101,8 @@ def _read_new(downstream: Downstream, door: Door, data: bytes, end: int) -> Exch
     if end < 0 or end > door.max_header_bytes:
         return None
     lines = data[:end].splitlines()
+    if b"" in lines:
+        return None  # the head ended earlier, and what follows it are empty lines or a body
     start = lines.pop(0).split(b" ") if lines else lines
     if len(start) != 3 or start[2] != b"HTTP/1.1":
         return None
