@@ -131,7 +131,7 @@ def parse_base_path(base_path: str) -> tuple[bytes, ...]:
     _check_path(base_path, "base path")
     if "{" in base_path or "}" in base_path or WILDCARD in base_path:
         raise TemplateError(f"base path `{base_path}` has a parameter or wildcard; only operations' paths may")
-    return tuple(_literal(text, base_path) for text in base_path.rstrip("/").split("/")[1:])
+    return tuple(_whole(text, base_path) for text in base_path.rstrip("/").split("/")[1:])
 
 
 def path_values(template: Template, path: bytes) -> dict[str, str]:
@@ -172,9 +172,9 @@ def _parse_segment(text: str, path: str) -> Segment:
         raise TemplateError(f"path `{path}` has a parameter without a name")
     if not all(literals[1:-1]):
         raise TemplateError(f"path `{path}` has two parameters with no text between them in `{text}`")
-    encoded = [_literal(literal, path) for literal in literals]
     if not names:
-        return Segment(encoded[0])
+        return Segment(_whole(text, path))
+    encoded = [_literal(literal, path) for literal in literals]
     return Segment(encoded[0], tuple(names), tuple(encoded[1:-1]), encoded[-1])
 
 
@@ -184,11 +184,16 @@ def _split(text: str) -> tuple[list[str], list[str]]:
     return parts[0::2], parts[1::2]
 
 
+def _whole(text: str, path: str) -> bytes:
+    """A segment without a parameter."""
+    if text in {".", ".."}:
+        raise TemplateError(f"path `{path}` has the segment `{text}`, which no client sends")
+    return _literal(text, path)
+
+
 def _literal(text: str, path: str) -> bytes:
     if _PLAIN.fullmatch(text):
         return text.encode()
-    if text in {".", ".."}:
-        raise TemplateError(f"path `{path}` has the segment `{text}`, which no client sends")
     if ";" in text:
         raise TemplateError(f"path `{path}` has a `;`, which begins a matrix parameter; for the character write `%3B`")
     if _BAD_PERCENT.search(text):

@@ -5,6 +5,7 @@ The only place where the policy rooms meet. `Gateway.accept` takes any exchange,
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Protocol, cast
 
 from microgate.plan.paths import parse_template
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.pipeline import AnswerStage, Forward, Stage
     from microgate.settings.model import Settings
+
+log = logging.getLogger("microgate.assembly")
 
 FAST_WATCH_SECONDS = 0.05  # backends: a timeout is late by at most this
 SLOW_WATCH_SECONDS = 0.5  # clients
@@ -85,7 +88,15 @@ class Gateway:
         if isinstance(found, Fault):
             self.refuse(exchange, found)
             return
-        operation = exchange.operation = found.linked or self._link(found)
+        operation = found.linked
+        if operation is None:
+            try:
+                operation = self._link(found)
+            except Exception:
+                log.exception("an operation cannot be linked: %s %s", found.api.name, found.operation.id)
+                self.refuse(exchange, Fault(faults.INTERNAL))
+                return
+        exchange.operation = operation
         self._begin()
         limit = operation.max_body_bytes
         if 0 <= limit < max(exchange.length, exchange.bytes_in):

@@ -30,6 +30,7 @@ def test_segments_are_read_as_they_are_written():
         "/abc.{ext}": ((Segment(b"abc.", ("ext",)),), False),
         "/{name}.json": ((Segment(b"", ("name",), (), b".json"),), False),
         "/v2{p}": ((Segment(b"v2", ("p",)),), False),
+        "/{name}.{ext}": ((Segment(b"", ("name", "ext"), (b".",)),), False),
         "/{a}-{b}": ((Segment(b"", ("a", "b"), (b"-",)),), False),
         "/x{a}-{b}:go": ((Segment(b"x", ("a", "b"), (b"-",), b":go"),), False),
         "/a b/é": ((Segment(b"a%20b"), Segment(b"%C3%A9")), False),
