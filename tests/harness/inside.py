@@ -40,6 +40,7 @@ class Inside:
         self._settings = load(Sources(overrides=tuple(overrides.items()))).settings
         self._lines: list[bytes] = []
         self.port = 0
+        self.made: list[Any] = []  # the gateway's ends of the newest connections
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -50,7 +51,7 @@ class Inside:
         self.gateway = assemble(self._plan, self._settings, services)
         self.metrics = Metrics(region, self._plan, 0)
         self.totals = Totals(region, self._plan, 1)
-        self._server = await loop.create_server(lambda: self.gateway.connection("http"), "127.0.0.1", 0, backlog=4096)
+        self._server = await loop.create_server(self._make, "127.0.0.1", 0, backlog=4096)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -63,6 +64,11 @@ class Inside:
         await self.gateway.close()
         await asyncio.sleep(0)
         assert failure[0] is not None or active == 0, f"{active} requests never ended"
+
+    def _make(self) -> asyncio.Protocol:
+        connection = self.gateway.connection("http")
+        self.made = [*self.made[-9:], connection]
+        return connection
 
     # control.Channel, as the gateway sees it.
 
