@@ -282,3 +282,37 @@ def test_a_taken_port_is_one_line(place):
     errors = [line for line in said.splitlines() if line.startswith("error")]
     assert len(errors) == 1
     assert str(port) in errors[0]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            ["[listenerConfig]", 'certificateFile = "no.pem"', 'privateKeyFile = "no.key"'],
+            "error: gw.conf:2: cannot read the certificate `no.pem`: no such file or directory",
+        ),
+        (
+            ["[[jwtTokenConfig]]", 'issuer = "https://id.example"', 'certificateFile = "no.pem"'],
+            "error: gw.conf:3: cannot read `no.pem`: no such file or directory",
+        ),
+        (
+            ["[[jwtTokenConfig]]", 'issuer = "https://id.example"', 'jwksFile = "no.json"'],
+            "error: gw.conf:3: cannot read `no.json`: no such file or directory",
+        ),
+        (
+            ["[[jwtTokenConfig]]", 'issuer = "https://id.example"', 'certificateAlias = "wso2apim310"'],
+            "error: gw.conf:3: issuer `https://id.example` needs the certificate `wso2apim310`: cannot read the trust store",
+        ),
+        (["[httpClients]", 'caFile = "no.pem"'], "error: gw.conf:2: `httpClients.caFile`: cannot use `no.pem`: "),
+        (["[accessLogConfig]", 'format = "{no}"'], "error: gw.conf:2: `accessLogConfig.format`: unknown field `no`"),
+    ],
+)
+def test_what_the_start_ends_on_is_said_with_its_place_and_nothing_else(place, lines, message):
+    (place.folder / "gw.conf").write_text("\n".join(lines))
+    words = [word for setting in (*QUIET[:2], QUIET[3]) for word in ("--set", setting)]
+    tls = [] if "listener" in lines[0] else ["--set", QUIET[2]]
+    place.command("microgate", "build", "petstore")
+    said = place.command("./petstore/target/petstore", "--config", "gw.conf", *words, *tls, code=1)
+    errors = [line for line in said.splitlines() if not line.startswith(("hint: ", "warning[MG511]"))]
+    assert len(errors) == 1
+    assert errors[0].startswith(message)

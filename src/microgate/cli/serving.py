@@ -51,7 +51,13 @@ def serve(wish: Wish, console: Console) -> int:
         for row in configuration.values:
             console.data(f"{row.key} = {row.text}  # {row.origin}")
         return 0
-    return _run(wish, target, plan, configuration.settings, console)
+    try:
+        return _run(wish, target, plan, configuration.settings, console)
+    except MicrogateError as error:
+        from microgate.cli.places import place_of
+
+        place = place_of(str(error), error.hint, configuration.values)
+        raise (type(error)(f"{place}: {error}", error.hint) if place else error) from None
 
 
 def _run(wish: Wish, target: Target, plan: Plan, settings: Settings, console: Console) -> int:

@@ -21,6 +21,7 @@ from microgate.runtime.observability import jobs as observability
 from microgate.runtime.observability import logs
 from microgate.runtime.premises import can_fork, open_premises
 from microgate.runtime.ready_file import write_ready_file
+from microgate.runtime.security import context as security
 from microgate.runtime.signals import Signals
 from microgate.runtime.watched_files import WatchedFiles
 
@@ -46,6 +47,7 @@ def serve(generation: Generation, assemble: Assemble | None = None, *, fork: boo
     """
     logs.configure(generation.settings)
     observability.prove(generation.settings)
+    security.prove(generation.settings)
     if assemble is None:
         from microgate.runtime.assembly import assemble as assemble_gateway
 
@@ -162,7 +164,8 @@ class Supervisor:
             return
         self._announced = True
         names = ", ".join(listener.name for listener in self._listeners.traffic)
-        log.info("serving on %s with %d workers", names, self._premises.slots)
+        slots = self._premises.slots
+        log.info("serving on %s with %d worker%s", names, slots, "" if slots == 1 else "s")
         if self._generation.ready_file is not None:
             write_ready_file(self._generation.ready_file, self._listeners)
 

@@ -145,7 +145,12 @@ def _from_trust_store(entry: JwtIssuer, settings: Settings) -> bytes:
     from microgate.runtime.security.keystore import load_key_store
 
     listener = settings.listener
-    store = load_key_store(Path(listener.trust_store_path), listener.trust_store_password)
+    try:
+        store = load_key_store(Path(listener.trust_store_path), listener.trust_store_password, "trust store")
+    except KeyMaterialError as error:
+        message = f"issuer `{entry.issuer}` needs the certificate `{entry.certificate_alias}`: {error}"
+        hint = error.hint or "check `listenerConfig.trustStorePath`, or set `certificateFile` for the issuer"
+        raise KeyMaterialError(message, hint) from None
     data = store.find(entry.certificate_alias)
     if data is None:
         known = ", ".join(f"`{alias}`" for alias in sorted(store.certificates)) or "none"

@@ -39,29 +39,29 @@ class KeyStore(NamedTuple):
         return None
 
 
-def load_key_store(path: Path, password: str) -> KeyStore:
+def load_key_store(path: Path, password: str, noun: str = "key store") -> KeyStore:
     """A PKCS#12 store, those that Java made for trusted certificates too; raises KeyMaterialError with one line.
 
-    A store with several private keys gives the one that comes first in the file.
+    A store with several private keys gives the one that comes first in the file. `noun` is what messages call it.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
 
-    data = _read(path, "the key store")
-    _reject_other_forms(path, data)
+    data = _read(path, f"the {noun}")
+    _reject_other_forms(path, data, noun)
     try:
         return _from_pkcs12(_decrypt(data, password), path)
     except UnsupportedAlgorithm as error:
         raise KeyMaterialError(
-            f"cannot open the key store `{path}`: {_first_line(error)}",
+            f"cannot open the {noun} `{path}`: {_first_line(error)}",
             hint=f"export it anew: {_conversion(path)}",
         ) from None
     except ValueError as error:
         if "password" in str(error).lower() and data[:1] == b"\x30":
             raise KeyMaterialError(
-                f"cannot open the key store `{path}`: the password is wrong or the file is damaged",
+                f"cannot open the {noun} `{path}`: the password is wrong or the file is damaged",
                 hint="check the store's password in the settings",
             ) from None
-        raise KeyMaterialError(f"cannot open the key store `{path}`: it is no PKCS#12 store") from None
+        raise KeyMaterialError(f"cannot open the {noun} `{path}`: it is no PKCS#12 store") from None
 
 
 def load_pem(certificate_file: Path, private_key_file: Path) -> KeyStore:
@@ -135,7 +135,8 @@ def _read(path: Path, what: str) -> bytes:
         reason = str(getattr(error, "strerror", None) or "not a usable path").lower()
         # Settings keep this placeholder for the stores that 3.x shipped, where there are none.
         is_shipped = "${mgw-runtime.home}" in str(path)
-        hint = "3.x shipped this store and microgate does not: name your own, or set MGW_HOME" if is_shipped else ""
+        hint = "3.x shipped this store and microgate does not: put yours there below MGW_HOME, or name its path in the settings"
+        hint = hint if is_shipped else ""
         raise KeyMaterialError(f"cannot read {what} `{path}`: {reason}", hint) from None
     if not data or len(data) > MAX_BYTES:
         reason = f"larger than {MAX_BYTES} bytes" if data else "empty"
@@ -143,15 +144,15 @@ def _read(path: Path, what: str) -> bytes:
     return data
 
 
-def _reject_other_forms(path: Path, data: bytes) -> None:
+def _reject_other_forms(path: Path, data: bytes, noun: str) -> None:
     if data.startswith(_JAVA_MAGIC):
         raise KeyMaterialError(
-            f"cannot open the key store `{path}`: it has Java's own form (JKS)",
+            f"cannot open the {noun} `{path}`: it has Java's own form (JKS)",
             hint=f"convert it: {_conversion(path)}",
         )
     if b"-----BEGIN " in data[:4096]:
         raise KeyMaterialError(
-            f"cannot open the key store `{path}`: it is a PEM file, not a PKCS#12 store",
+            f"cannot open the {noun} `{path}`: it is a PEM file, not a PKCS#12 store",
             hint="name PEM files in `certificateFile` and `privateKeyFile`",
         )
 

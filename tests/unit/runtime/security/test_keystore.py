@@ -156,7 +156,8 @@ def test_a_missing_store_a_folder_and_a_wrong_password(tmp_path, server):
 
 def test_the_store_that_3x_shipped_is_missed_in_words_that_help():
     with pytest.raises(KeyMaterialError, match="no such file") as raised:
-        load_key_store(Path(SHIPPED_TRUST_STORE), PASSWORD)
+        load_key_store(Path(SHIPPED_TRUST_STORE), PASSWORD, "trust store")
+    assert str(raised.value).startswith("cannot read the trust store `")
     assert "MGW_HOME" in raised.value.hint
 
 

@@ -1,0 +1,40 @@
+"""Which line of the configuration an error of the start is about."""
+
+from __future__ import annotations
+
+import pytest
+
+from microgate.cli.places import place_of
+from microgate.settings.reader import Value
+
+VALUES = (
+    Value("listenerConfig.host", '"0.0.0.0"', "default"),
+    Value("listenerConfig.httpPort", "9090", "command line"),
+    Value("listenerConfig.certificateFile", '"tls.pem"', "micro-gw.conf:4"),
+    Value("listenerConfig.privateKeyFile", '"tls.key"', "micro-gw.conf:5"),
+    Value("listenerConfig.keyStorePassword", "***", "micro-gw.conf:6"),
+    Value("jwtTokenConfig[0].issuer", '"https://id.example"', "micro-gw.conf:9"),
+    Value("jwtTokenConfig[0].certificateFile", '"id.pem"', "micro-gw.conf:10"),
+    Value("accessLogConfig.format", '"{nope}"', "environment variable accessLogConfig_format"),
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "hint", "place"),
+    [
+        ("cannot read the certificate `tls.pem`: no such file or directory", "", "micro-gw.conf:4"),
+        ("issuer `https://id.example` cannot use `id.pem`: it is empty", "", "micro-gw.conf:10"),
+        ("issuer `https://id.example` has no key", "", "micro-gw.conf:9"),
+        ("`accessLogConfig.format`: unknown field `nope`", "", "environment variable accessLogConfig_format"),
+        (
+            "cannot listen on 0.0.0.0:9090 (http): taken",
+            "use another: --set listenerConfig.httpPort=PORT",
+            "command line",
+        ),
+        ("cannot listen on 0.0.0.0:9090 (http): not permitted", "check `listenerConfig.host`", ""),
+        ("cannot use `***`", "", ""),
+        ("cannot start a worker: no memory", "check the limits on processes and memory", ""),
+    ],
+)
+def test_the_setting_that_a_message_is_about_is_found(message, hint, place):
+    assert place_of(message, hint, VALUES) == place
