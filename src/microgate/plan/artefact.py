@@ -84,6 +84,10 @@ def open_artefact(path: Path) -> Artefact:
         return verify(data)
     except ArtefactError as error:
         raise ArtefactError(f"{path}: {error}", error.hint) from error.__cause__
+    except IsADirectoryError as error:
+        raise ArtefactError(
+            f"{path}: is a folder, not an artefact", "give the file that `microgate build PROJECT` made"
+        ) from error
     except OSError as error:
         raise ArtefactError(f"{path}: cannot be read: {error.strerror or error}") from error
 

@@ -69,7 +69,10 @@ class Reader:
         value = cursor.value
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= MAX_INTEGER:
             return value
-        self.wrong(cursor, f"a whole number, {low} or more")
+        is_larger = isinstance(value, int) and value > MAX_INTEGER
+        self.wrong(
+            cursor, f"a whole number from {low} to {MAX_INTEGER}" if is_larger else f"a whole number, {low} or more"
+        )
         return None
 
     def number(self, cursor: Cursor, low: float = 0, high: float = MAX_INTEGER) -> float | None:
