@@ -87,6 +87,12 @@ class Inside:
         """Requests in flight, as the metrics have it."""
         return self.totals.gauge("active_requests")
 
+    def new_lines(self) -> list[dict[str, Any]]:
+        """The access log since the last time."""
+        self.gateway._accounting._sink.flush()
+        lines, self._lines = self._lines, []
+        return [json.loads(line) for line in lines]
+
     async def log_lines(self) -> list[dict[str, Any]]:
         """The access log so far, once nothing is in flight."""
         await until(lambda: self.active == 0, "nothing is in flight")
