@@ -78,6 +78,7 @@ ENDPOINT_TWICE = Code("MG134", _ERROR, "an endpoint is defined twice")
 URLS_UNUSED = Code("MG135", _WARNING, "some endpoint URLs are not used")
 SEVERAL_SERVERS = Code("MG136", _NOTE, "requests are spread over several servers")
 SCHEME_ASSUMED = Code("MG137", _WARNING, "a backend's scheme is assumed")
+ONLY_SANDBOX = Code("MG138", _WARNING, "an operation has a sandbox endpoint only")
 
 DUPLICATE_API = Code("MG140", _ERROR, "an API is described twice")
 DUPLICATE_BASE_PATH = Code("MG141", _ERROR, "two APIs have one base path")

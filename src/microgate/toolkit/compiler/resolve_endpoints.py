@@ -59,6 +59,7 @@ class Endpoints:
         """Whether all operations have endpoints; those that have none are reported, all in one message."""
         without = [found.source for found in operations if found.production is None and found.sandbox is None]
         if not without or self._broken:
+            self._warn_of_sandboxes([found.source for found in operations if found.production is None])
             return not self._broken
         first = without[0]
         name = f"`{first.method} {shown(first.path)}`"
@@ -80,6 +81,16 @@ class Endpoints:
             hint = "add `host`, or `x-wso2-production-endpoints: {urls: [https://…]}` at the root"
         self._report.add(at.diagnostic(catalogue.NO_ENDPOINT, message, hint))
         return False
+
+    def _warn_of_sandboxes(self, only: list[Operation]) -> None:
+        if not only or self._broken:
+            return
+        found = only[0].extensions.sandbox or self._description.extensions.sandbox
+        assert found is not None
+        others = f" and {len(only) - 1} more have" if len(only) > 1 else " has"
+        message = f"`{only[0].method} {shown(only[0].path)}`{others} no endpoint but a sandbox"
+        hint = "calls without a sandbox token get 403; add `servers` or `x-wso2-production-endpoints` to serve them"
+        self._report.add(found.at.diagnostic(catalogue.ONLY_SANDBOX, message, hint))
 
     def _operation_name(self, operation: Operation) -> str:
         """WSO2 drew a random name at each build; this one is stable, so that it can be overridden and measured."""
