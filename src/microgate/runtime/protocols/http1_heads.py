@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import httptools
 
 from microgate.runtime import faults
-from microgate.runtime.exchange import Exchange
+from microgate.runtime.exchange import Downstream, Exchange
 from microgate.runtime.faults import Fault
 from microgate.runtime.protocols import fields
 from microgate.runtime.protocols.fields import (
@@ -27,7 +27,7 @@ from microgate.runtime.protocols.fields import (
 from microgate.runtime.protocols.known_heads import RequestFields
 
 if TYPE_CHECKING:
-    from microgate.runtime.exchange import Downstream, Lines
+    from microgate.runtime.exchange import Lines
     from microgate.runtime.protocols.door import Door
 
 # What a request line has besides its target: method, two blanks, version, line end.
@@ -68,32 +68,54 @@ class Proof:
         return True
 
 
-def read_whole(downstream: Downstream, door: Door, data: bytes) -> Exchange | None:
+class Client(Downstream, Protocol):
+    """A client's connection, which remembers what its last plain request said besides its first line."""
+
+    usual: RequestFields | None
+
+
+def read_whole(client: Client, door: Door, data: bytes) -> Exchange | None:
     """The exchange of a plain request that is all of `data`; None where anything needs a closer look."""
+    usual = client.usual
+    if usual is not None and data.endswith(usual.section):
+        exchange = _read_again(client, door, usual, data, len(data) - usual.size)
+        if exchange is not None:
+            return exchange
     if data[-4:] != b"\r\n\r\n":
-        return _read_new(downstream, door, data, data.find(b"\r\n\r\n"))
+        return _read_new(client, door, data, data.find(b"\r\n\r\n"))
+    if client.trusted:
+        return _read_new(client, door, data, len(data) - 4)
     line_end = data.find(b"\r\n")
     section = data[line_end:]
     known = door.known.get(section)
-    if known is None or downstream.trusted:
-        exchange = _read_new(downstream, door, data, len(data) - 4)
-        if exchange is not None and RequestFields.suit(exchange):
-            door.known.offer(section, RequestFields(exchange))
-        return exchange
-    # The fields were proved when they came first; the request line is proved here.
-    start = _START.fullmatch(data, 0, line_end)
-    if start is None or line_end > door.max_uri_bytes:
-        return None
-    method, target = start.groups()
-    exchange = Exchange(downstream, methods[method], target, known.lines)
-    if b"?" in target:
-        exchange.path = target.partition(b"?")[0]
-    known.give(exchange)
+    if known is not None:
+        client.usual = known
+        return _read_again(client, door, known, data, line_end)
+    exchange = _read_new(client, door, data, len(data) - 4)
+    if exchange is not None and RequestFields.suit(exchange):
+        door.known.offer(section, RequestFields(section, exchange))
     return exchange
 
 
-# RFC 9112 §3, for the methods of RFC 9110 and 5789 and a target in origin form.
-_START = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[!\"$-~]*) HTTP/1\.1")
+# RFC 9112 §3, for the methods of RFC 9110 and 5789 and a target in origin form: method, target, path.
+_START = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) ((/[!\"$->@-~]*)(?:\?[!\"$-~]*)?) HTTP/1\.1")
+
+
+def _read_again(client: Client, door: Door, known: RequestFields, data: bytes, line_end: int) -> Exchange | None:
+    """A request whose fields were proved when they came first; its first line, up to `line_end`, is proved here."""
+    start = _START.fullmatch(data, 0, line_end)
+    if start is None or line_end > door.max_uri_bytes:
+        return None
+    method, target, path = start.groups()
+    exchange = Exchange(client, methods[method], target, known.lines)
+    exchange.path = path
+    exchange.authority = known.authority
+    exchange.authorization = known.authorization
+    exchange.user_agent = known.user_agent
+    exchange.passing = known.passing
+    exchange.keep_alive = True
+    exchange.request_complete = True
+    return exchange
 
 
 def _read_new(downstream: Downstream, door: Door, data: bytes, end: int) -> Exchange | None:

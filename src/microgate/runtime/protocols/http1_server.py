@@ -22,6 +22,7 @@ from microgate.runtime.protocols.proxy_protocol import ProxyHeader
 if TYPE_CHECKING:
     from microgate.runtime.exchange import Exchange, Lines
     from microgate.runtime.protocols.door import Door
+    from microgate.runtime.protocols.known_heads import RequestFields
 
 WRITE_HIGH_BYTES = 65_536
 BIG_CHUNK_BYTES = 32_768  # larger pieces are written as they are, without being joined to others
@@ -62,6 +63,7 @@ class ServerConnection(asyncio.Protocol):
         "peer",
         "scheme",
         "trusted",
+        "usual",
     )
 
     def __init__(self, door: Door, scheme: str) -> None:
@@ -69,6 +71,7 @@ class ServerConnection(asyncio.Protocol):
         self.scheme = scheme
         self.peer = ""
         self.trusted = False
+        self.usual: RequestFields | None = None
         self.forwarded = b""
         self.deadline = NEVER
         self._input: RequestInput | None = None
@@ -111,10 +114,8 @@ class ServerConnection(asyncio.Protocol):
 
     def _set_peer(self, peer: str) -> None:
         self.peer = peer
-        trusted = self._door.trusted
-        self.trusted = trusted.trusts_unix if peer == "unix" else peer in trusted
-        shown = "unknown" if peer == "unix" else peer
-        self.forwarded = f"X-Forwarded-For: {shown}\r\nX-Forwarded-Proto: {self.scheme}".encode()
+        self.trusted = self._door.trusted.believes(peer)
+        self.forwarded = peers.forwarded_lines(peer, self.scheme)
 
     def data_received(self, data: bytes) -> None:
         door = self._door

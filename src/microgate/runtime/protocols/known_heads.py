@@ -44,11 +44,16 @@ class KnownHeads(dict[bytes, T], Generic[T]):
 
 
 class RequestFields:
-    """What a request's field section says, for exchanges without a body. Shared by them, so nothing of it is changed."""
+    """What a request's field section says, for exchanges without a body. Shared by them, so nothing of it is changed.
 
-    __slots__ = ("authority", "authorization", "lines", "passing", "user_agent")
+    `section` is all that follows the request line, the CRLF that ends it included.
+    """
 
-    def __init__(self, exchange: Exchange) -> None:
+    __slots__ = ("authority", "authorization", "lines", "passing", "section", "size", "user_agent")
+
+    def __init__(self, section: bytes, exchange: Exchange) -> None:
+        self.section = section
+        self.size = len(section)
         self.authority = exchange.authority
         self.authorization = exchange.authorization
         self.user_agent = exchange.user_agent
@@ -66,11 +71,3 @@ class RequestFields:
             or exchange.expects_continue
             or exchange.downstream.trusted
         )
-
-    def give(self, exchange: Exchange) -> None:
-        exchange.authority = self.authority
-        exchange.authorization = self.authorization
-        exchange.user_agent = self.user_agent
-        exchange.passing = self.passing
-        exchange.keep_alive = True
-        exchange.request_complete = True

@@ -37,6 +37,10 @@ class TrustedProxies:
         mapped = getattr(parsed, "ipv4_mapped", None)
         return any((mapped or parsed) in network for network in self._networks)
 
+    def believes(self, peer: str) -> bool:
+        """Whether the directly connected peer is trusted; `peer` is as `address` gives it."""
+        return self.trusts_unix if peer == "unix" else peer in self
+
     def client(self, peer: str, chain: list[bytes]) -> str:
         """The client behind `peer`: the last address of the X-Forwarded-For chain that is not a trusted proxy itself."""
         client = peer
@@ -61,6 +65,12 @@ def address(transport: Transport) -> str:
         text = str(name[0])
         return text.removeprefix("::ffff:")
     return "unix"
+
+
+def forwarded_lines(peer: str, scheme: str) -> bytes:
+    """What a backend is told of a client, as field lines without the last end."""
+    shown = "unknown" if peer == "unix" else peer
+    return f"X-Forwarded-For: {shown}\r\nX-Forwarded-Proto: {scheme}".encode()
 
 
 def is_gone(transport: Transport) -> bool:
