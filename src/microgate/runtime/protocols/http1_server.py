@@ -97,8 +97,6 @@ class ServerConnection(asyncio.Protocol):
         """A PROXY header was read before TLS began: the client it names, "" for none."""
         self._introduced = source
 
-    # The transport's side.
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses
         self._transport = transport
