@@ -73,11 +73,13 @@ def _urls(plan: Plan, index: int | None) -> tuple[str, ...]:
 
 
 def _timeout(plan: Plan, operation: Operation) -> str:
+    """Those that the project sets; the rest come from the settings."""
     if operation.production is None:
         return "-"
     timeouts = plan.upstreams[operation.production].timeouts
-    total_ms = timeouts.total_ms or timeouts.response_ms
-    return f"{total_ms} ms" if total_ms else DEFAULT
+    named = {name: getattr(timeouts, f"{name}_ms") for name in ("connect", "response", "idle", "total")}
+    told = [f"{name} {milliseconds}" for name, milliseconds in named.items() if milliseconds]
+    return f"{', '.join(told)} ms" if told else DEFAULT
 
 
 def _facts(plan: Plan, api: Api, operation: Operation) -> dict[str, Any]:

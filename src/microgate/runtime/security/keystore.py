@@ -61,7 +61,9 @@ def load_key_store(path: Path, password: str, noun: str = "key store") -> KeySto
                 f"cannot open the {noun} `{path}`: the password is wrong or the file is damaged",
                 hint="check the store's password in the settings",
             ) from None
-        raise KeyMaterialError(f"cannot open the {noun} `{path}`: it is no PKCS#12 store") from None
+        raise KeyMaterialError(
+            f"cannot open the {noun} `{path}`: it is no PKCS#12 store", hint=f"convert it: {_conversion(path)}"
+        ) from None
 
 
 def load_pem(certificate_file: Path, private_key_file: Path) -> KeyStore:

@@ -126,7 +126,7 @@ def bad_stores(tmp_path, identity):
         "java.jceks": (b"\xce\xce\xce\xce\x00\x00\x00\x02", "Java's own form (JKS)", "-deststoretype PKCS12"),
         "server.pem": (identity.pem, "it is a PEM file", "`certificateFile`"),
         "empty.p12": (b"", "it is empty", ""),
-        "text.p12": (b"hello\n", "it is no PKCS#12 store", ""),
+        "text.p12": (b"hello\n", "it is no PKCS#12 store", "keytool -importkeystore"),
         "der.p12": (identity.certificate.public_bytes(serialization.Encoding.DER), "cannot open", ""),
     }
 
