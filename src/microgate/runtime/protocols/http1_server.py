@@ -214,7 +214,8 @@ class ServerConnection(asyncio.Protocol):
     def admit(self, exchange: Exchange, fault: Fault | None) -> bool:
         if self._waiting is None:
             self._waiting = deque()
-        if len(self._waiting) + (self._current is not None) >= self._door.max_pipelined:
+        ahead = len(self._waiting) + (self._current is not None)
+        if self._phase >= LINGER or ahead >= self._door.max_pipelined:
             return False  # the client may send again what got no answer; the connection closes after the others
         self._waiting.append((exchange, fault))
         return fault is None
