@@ -177,3 +177,15 @@ def test_a_half_closed_pipeline_ends_with_its_last_answer(tmp_path):
             writer.close()
 
     run(main())
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_close_beats_keep_alive_in_any_order(tmp_path, version):
+    async def main():
+        data = b"GET /a HTTP/" + version + b"\r\n" + HOST + b"Connection: close\r\nConnection: keep-alive\r\n\r\n"
+        got, seen, ended = await _talk(tmp_path, [data + data], answers=1)
+        assert got[0].status == 200
+        assert got[0].header("connection") == "close"
+        assert (len(seen), ended) == (1, True)
+
+    run(main())

@@ -142,7 +142,7 @@ class AnswerInput:
     def _read_framing(self, status: int, *, keep: bool) -> tuple[int | None, Lines] | None:
         """How the body ends, and the end-to-end fields of the answer; None for a transfer coding that is not chunked."""
         length: int | None = None
-        chunked = False
+        chunked = closes = False
         passed: Lines = []
         kinds = self._bounds.kinds
         for name, value in self._pairs:
@@ -160,11 +160,12 @@ class AnswerInput:
                     return None
             elif kind == fields.CONNECTION:
                 options = connections[value]
-                keep = not options.close and (keep or options.keep_alive)
+                keep = keep or options.keep_alive
+                closes = closes or options.close
                 self._dropped |= options.drops
         bodiless = status in (204, 304) or self._exchange.method == "HEAD"
         self.until_close = length is None and not chunked and not bodiless
-        self.reusable = keep and not self.until_close
+        self.reusable = keep and not closes and not self.until_close
         return length, self._undropped(passed)
 
     def _undropped(self, lines: Lines) -> Lines:

@@ -7,10 +7,7 @@ connections of a worker share. Everything else comes through a connection's own 
 from __future__ import annotations
 
 import re
-from itertools import count
 from typing import TYPE_CHECKING, Protocol
-
-import httptools
 
 from microgate.runtime import faults
 from microgate.runtime.exchange import Downstream, Exchange
@@ -34,38 +31,6 @@ if TYPE_CHECKING:
 FOLLOWING = 64
 
 _VERSIONS = {"1.1": 1, "1.0": 0}
-
-
-class Proof:
-    """Proves that bytes are exactly one request of llhttp's grammar. The callbacks are C functions, so it costs little.
-
-    A message begins once and is complete once, else the parser is in a state that must not meet another message.
-    """
-
-    def __init__(self) -> None:
-        self.renew()
-
-    def renew(self) -> None:
-        begun = count()
-        self._open: list[bool] = []
-        self.on_message_begin = begun.__next__
-        self.on_message_complete = self._open.clear
-        self._expected = 0
-        self._parser = httptools.HttpRequestParser(self)
-
-    def accepts(self, message: bytes) -> bool:
-        self._open.append(True)
-        try:
-            self._parser.feed_data(message)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self.renew()
-            return False
-        self._expected += 1
-        if self._open or self.on_message_begin() != self._expected:
-            self.renew()
-            return False
-        self._expected += 1
-        return True
 
 
 class Client(Downstream, Protocol):
@@ -172,6 +137,7 @@ def read_fields(exchange: Exchange, door: Door, lines: Lines) -> Fault | None:  
     kinds = door.kinds
     passing = exchange.passing
     hosts = 0
+    closes = False
     keep_alive = exchange.version == 1
     for line in lines:
         kind = kinds[line] if len(line) < REMEMBERED_LINE_BYTES else kinds.classify(line)
@@ -192,7 +158,8 @@ def read_fields(exchange: Exchange, door: Door, lines: Lines) -> Fault | None:  
             exchange.authorization = line[14:].strip(b" \t")
         elif kind == fields.CONNECTION:
             options = connection_lines[line]
-            keep_alive = not options.close and (keep_alive or options.keep_alive)
+            keep_alive = keep_alive or options.keep_alive
+            closes = closes or options.close
             if options.drops:
                 exchange.dropped_names = (exchange.dropped_names or frozenset()) | options.drops
         elif kind == fields.CONTENT_LENGTH:
@@ -206,7 +173,7 @@ def read_fields(exchange: Exchange, door: Door, lines: Lines) -> Fault | None:  
             fault = _read_rare(exchange, kind, value_of(line))
             if fault is not None:
                 return fault
-    exchange.keep_alive = keep_alive
+    exchange.keep_alive = keep_alive and not closes
     if hosts != 1 and (hosts or exchange.version == 1):
         return Fault(faults.BAD_REQUEST, "http.host_fields")
     if exchange.downstream.trusted:
