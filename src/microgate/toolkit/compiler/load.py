@@ -25,6 +25,10 @@ def load_project(folder: Folder, report: Report) -> Iterator[Document]:
             whole_file(catalogue.NOTHING_TO_BUILD, "there are no API descriptions", DESCRIPTION_FOLDERS[0], hint)
         )
     for path in paths:
+        if not path.exists():
+            message = "is a link that leads nowhere"
+            report.add(whole_file(catalogue.FILE_UNREADABLE, message, folder.name(path), "remove it, or mend it"))
+            continue
         if not folder.contains(path):
             message = "is a link that leads out of the project"
             report.add(whole_file(catalogue.REFERENCE_OUTSIDE, message, folder.name(path), "copy the file"))

@@ -26,13 +26,15 @@ class Folder:
         self._shared: dict[Path, Document | None] = {}
 
     def descriptions(self) -> list[Path]:
-        """The descriptions of a project, sorted by name, folder by folder."""
+        """The descriptions of a project, links that lead nowhere among them, sorted by name, folder by folder."""
         found: list[Path] = []
         for name in DESCRIPTION_FOLDERS:
             found.extend(
                 path
                 for path in sorted((self.root / name).rglob("*"))
-                if path.suffix.lower() in DESCRIPTION_SUFFIXES and not path.name.startswith(".") and path.is_file()
+                if path.suffix.lower() in DESCRIPTION_SUFFIXES
+                and not path.name.startswith(".")
+                and (path.is_file() or (path.is_symlink() and not path.exists()))
             )
         return found
 

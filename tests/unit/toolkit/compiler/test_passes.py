@@ -32,6 +32,14 @@ def codes(report):
     return [finding.code for finding in report.diagnostics]
 
 
+@pytest.mark.parametrize("target", ["missing.yaml", "link.yaml", "../parts/missing.yaml", "/nowhere/missing.yaml"])
+def test_a_description_that_is_a_link_to_nowhere_is_missed(project, target):
+    (project / "api_definitions/link.yaml").symlink_to(target)
+    report = Report()
+    assert compile_project(project, report) is None
+    assert [(found.code, found.file) for found in report.diagnostics] == [("MG001", "api_definitions/link.yaml")]
+
+
 def test_a_link_out_of_the_project_is_not_followed(project, tmp_path):
     outside = tmp_path / "outside.yaml"
     outside.write_text(API.replace("Shop", "Outside"), encoding="utf-8")
