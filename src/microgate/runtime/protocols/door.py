@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microgate.runtime.protocols import fields
-from microgate.runtime.protocols.http1_heads import Proof
 from microgate.runtime.protocols.known_heads import KnownHeads
 from microgate.runtime.protocols.peers import TrustedProxies
+from microgate.runtime.protocols.proof import Proof
 
 if TYPE_CHECKING:
     from collections.abc import Callable
