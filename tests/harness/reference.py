@@ -59,7 +59,7 @@ def _read_head(lines: list[bytes]) -> Allowed | None:
         return None
     if codings and (codings[0].lower() != "chunked" or not minor):
         return None
-    options = {option.strip().lower() for value in values.get("connection", []) for option in value.split(",")}
+    options = {option.strip(" \t").lower() for value in values.get("connection", []) for option in value.split(",")}
     request.last = "close" in options or (not minor and "keep-alive" not in options)
     return request
 
