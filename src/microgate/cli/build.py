@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from microgate.cli import targets
 from microgate.cli.declaration import Argument, Command, Option
+from microgate.errors import ProjectError
+from microgate.plan.artefact import is_artefact
 
 if TYPE_CHECKING:
     import argparse
@@ -31,11 +33,18 @@ def build(project: str, deployment: str | None, output: str | None, console: Con
 
     target = targets.find_project(project)
     plan = targets.obtain(target, console, deployment)
-    file = Path(output) if output else layout.artefact_file(target.path)
+    file = _free(Path(output)) if output else layout.artefact_file(target.path)
     with console.progress(f"writing {file}"):
         data = pack.pack(plan)
         digest = pack.write(data, file)
     return Built(file, digest, len(data), plan)
+
+
+def _free(file: Path) -> Path:
+    """The file, unless it holds what is not ours to replace: `-o petstore.yaml` is a slip of the hand."""
+    if file.is_file() and file.stat().st_size and not is_artefact(file):
+        raise ProjectError(f"{file}: exists and is not an artefact", "choose another name, or delete it first")
+    return file
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from microgate.cli.console import Console
 
 
-def put(text: str, file: str | None, console: Console) -> None:
-    """Print the text, or write it to the file with a final newline. Raises ProjectError."""
+def put(text: str, file: str | None, console: Console, *, secret: bool = False) -> None:
+    """Print the text, or write it to the file with a final newline; a `secret` for its owner alone. Raises ProjectError."""
     if file is None:
         console.data(text)
         return
@@ -25,6 +25,7 @@ def put(text: str, file: str | None, console: Console) -> None:
         return
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
+        unfinished.touch(0o600 if secret else 0o666)
         _write(unfinished, text, shown=path)
         unfinished.replace(path)
     except OSError as error:

@@ -33,7 +33,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     scopes = " ".join(" ".join(arguments.scope).replace(",", " ").split())
     if scopes:
         claims["scope"] = scopes
-    put(development_keys.sign(claims, arguments.algorithm), arguments.output, console)
+    put(development_keys.sign(claims, arguments.algorithm), arguments.output, console, secret=True)
     console.detail(f"signed with the keys beside {development_keys.key_set_file()}")
     return 0
 

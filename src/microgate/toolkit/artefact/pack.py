@@ -56,6 +56,8 @@ def write(data: bytes, file: Path) -> str:
         finally:
             with contextlib.suppress(OSError):
                 unfinished.unlink()
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ProjectError(f"{file}: cannot be written: `{file.parent}` is not a folder") from error
     except OSError as error:
         raise ProjectError(f"{file}: cannot be written: {error.strerror or error}") from error
     return hashlib.sha256(data).hexdigest()
