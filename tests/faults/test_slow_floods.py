@@ -27,7 +27,7 @@ PIECES = {
     "readers": b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n",
 }
 COST_KB = {"heads": 10, "bodies": 24, "readers": 700}  # of memory for each client, its connection to a backend included
-BIG = b"x" * 8_000_000
+BIG = b"x" * 8_000_000  # more than the kernel holds for a client that does not read
 
 
 async def _serve(turn: Turn) -> None:
@@ -125,13 +125,13 @@ def _in_flight(gateway: GatewayProcess) -> int:
     return int(page.partition("\nhttp_server_active_requests ")[2].partition("\n")[0])
 
 
-@pytest.mark.parametrize(("kind", "count"), [("heads", 1_000), ("bodies", 300), ("readers", 100)])
+@pytest.mark.parametrize(("kind", "count"), [("heads", 1_000), ("bodies", 300), ("readers", 50)])
 def test_r16_slow_clients_are_cheap_and_end_in_time(tmp_path, kind, count):
     run(_flood(tmp_path, kind, count))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("kind", "count"), [("heads", 10_000), ("bodies", 3_000), ("readers", 3_000)])
+@pytest.mark.parametrize(("kind", "count"), [("heads", 10_000), ("bodies", 3_000), ("readers", 400)])
 def test_r16_slow_clients_by_the_thousand(tmp_path, kind, count):
     run(_flood(tmp_path, kind, count))

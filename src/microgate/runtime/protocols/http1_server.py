@@ -469,7 +469,7 @@ class ServerConnection(asyncio.Protocol):
             patience = self._door.idle_timeout if self._phase == IDLE else self._door.header_timeout
             used_at = self.deadline - patience
             if used_at + LAST_REQUEST_SECONDS <= monotonic():
-                self._transport.close()
+                self._close()
             else:
                 self.deadline = used_at + LAST_REQUEST_SECONDS
 
