@@ -89,7 +89,7 @@ class MutualTls(Section, frozen=True):
     ssl_verify_client: Annotated[
         Literal["optional", "require"], restricts("whether a client must show a certificate")
     ] = "optional"
-    certificate_header_name: Annotated[str, later("header in which a proxy passes the client's certificate")] = (
+    certificate_header_name: Annotated[str, acts("header in which a proxy passes the client's certificate")] = (
         "X-WSO2-CLIENT-CERTIFICATE"
     )
     is_client_certificate_validation_enabled: Annotated[

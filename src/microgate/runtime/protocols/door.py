@@ -58,6 +58,9 @@ class Door:
         self.keeps = listener.keep_alive in {"AUTO", "ALWAYS"}  # false too once the gateway drains
         self.trusted = TrustedProxies(listener.trusted_proxies)
         kinds = fields.REQUEST_KINDS | dict.fromkeys(own_names, fields.STOPPED)
+        certificate_header = settings.mutual_tls.certificate_header_name
+        if certificate_header:
+            kinds[certificate_header.lower().encode()] = fields.CERTIFICATE
         if settings.forwarding.request_id_header:
             kinds[settings.forwarding.request_id_header.lower().encode()] = fields.REQUEST_ID
         self.kinds = fields.Lines(kinds)

@@ -41,7 +41,7 @@ HOP_BY_HOP_NAMES = frozenset(
 
 # What a field is to the protocol. PLAIN fields pass as they came; STOPPED ones never do.
 PLAIN, HOST, AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT, USER_AGENT, CONNECTION = range(8)
-REQUEST_ID, TRACEPARENT, FORWARDED_FOR, FORWARDED_PROTO, STOPPED, INVALID = range(8, 14)
+REQUEST_ID, TRACEPARENT, CERTIFICATE, STOPPED, INVALID = range(8, 13)
 
 REQUEST_KINDS = dict.fromkeys(HOP_BY_HOP_NAMES, STOPPED) | {
     b"host": HOST,
@@ -52,8 +52,8 @@ REQUEST_KINDS = dict.fromkeys(HOP_BY_HOP_NAMES, STOPPED) | {
     b"user-agent": USER_AGENT,
     b"connection": CONNECTION,
     b"traceparent": TRACEPARENT,
-    b"x-forwarded-for": FORWARDED_FOR,
-    b"x-forwarded-proto": FORWARDED_PROTO,
+    b"x-forwarded-for": STOPPED,
+    b"x-forwarded-proto": STOPPED,
     b"x-forwarded-host": STOPPED,
     b"forwarded": STOPPED,
 }

@@ -169,6 +169,9 @@ def read_fields(exchange: Exchange, door: Door, lines: Lines) -> Fault | None:  
                 return Fault(faults.BAD_REQUEST, "http.content_length")
             exchange.length = int(value)
             passing.append(line)
+        elif kind == fields.CERTIFICATE:
+            if exchange.downstream.trusted:
+                passing.append(line)
         elif kind != fields.STOPPED:
             fault = _read_rare(exchange, kind, value_of(line))
             if fault is not None:
@@ -232,6 +235,10 @@ def _read_forwarded(exchange: Exchange) -> None:
             exchange.scheme = scheme.lower().decode()
 
 
-def check_start(exchange: Exchange, target: bytes, raw: bytes) -> bool:
-    """Whether the request line was written as RFC 9112 §3 has it: single blanks, and HTTP rather than RTSP or ICE."""
-    return b"%b %b HTTP/1." % (exchange.method.encode(), target) in raw
+def check_start(exchange: Exchange, target: bytes, raw: bytes, *, behind: bool) -> bool:
+    """Whether the request line was written as RFC 9112 §3 has it: single blanks, and HTTP rather than RTSP or ICE.
+
+    `raw` begins with it, unless it stands `behind` another message in the same piece, where its place is not known.
+    """
+    line = b"%b %b HTTP/1." % (exchange.method.encode(), target)
+    return line in raw if behind else raw.lstrip(b"\r\n").startswith(line)
