@@ -189,3 +189,14 @@ def test_close_beats_keep_alive_in_any_order(tmp_path, version):
         assert (len(seen), ended) == (1, True)
 
     run(main())
+
+
+def test_a_request_line_is_checked_where_it_stands(tmp_path):
+    """Not wherever the same words come again."""
+
+    async def main():
+        data = b"GET /a  HTTP/1.1\r\n" + HOST + b"X: GET /a HTTP/1.1\r\n\r\n"
+        got, seen, _ = await _talk(tmp_path, [data], answers=1)
+        assert (got[0].status, seen) == (400, [])
+
+    run(main())

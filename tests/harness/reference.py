@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_START = re.compile(rb"([A-Z_-]+) ([\x21-\x7e]+) HTTP/1\.([01])")
+_START = re.compile(rb"([A-Z_-]+) +([\x21-\x7e]+) +HTTP/1\.([01])")  # more blanks may be forgiven (§3)
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 

@@ -138,7 +138,8 @@ class RequestInput:
         parser = self._parser
         start = (parser.get_method(), self._url, parser.get_http_version())
         exchange, fault = open_exchange(self._downstream, self._door, start, self._lines)
-        if fault is None and not check_start(exchange, self._url, self._raw):
+        behind = self._before > 0
+        if fault is None and not check_start(exchange, self._url, self._raw, behind=behind):
             fault = Fault(faults.BAD_REQUEST, "http.request_line")
         self._overhead = 0
         self.receiving = self._newest = exchange
