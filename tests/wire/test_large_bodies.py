@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from harness.client import compose
 from harness.descriptions import describe
 from harness.waiting import holds_for, wait_until
@@ -15,35 +17,50 @@ PARALLEL = 8
 GROWTH_KB = 24 * 1024  # far below what is moved, whatever the sockets' buffers hold
 
 
-def _give(talk):
-    talk.read_body()
-    talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(PIECE) * PIECES))
-    for _ in range(PIECES):
-        talk.send(PIECE)
+def _give(pieces):
+    def script(talk):
+        talk.read_body()
+        talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(PIECE) * pieces))
+        for _ in range(pieces):
+            talk.send(PIECE)
+
+    return script
 
 
 def test_case_40_memory_stays_flat_while_bodies_stream(gateway, backend):
-    backend.script = _give
-    running = gateway(API)
+    _stream(gateway(API), backend, pieces=PIECES, parallel=PARALLEL)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_case_40_memory_stays_flat_while_gigabytes_stream(gateway, backend):
+    _stream(gateway(API), backend, pieces=4_096, parallel=4)
+
+
+def _stream(running, backend, *, pieces, parallel):
+    size = len(PIECE) * pieces
+    backend.script = _give(4)
     with running.connect() as client:
-        assert client.get("/a").size == len(PIECE) * PIECES
+        assert client.get("/a").size == len(PIECE) * 4
+    backend.script = _give(pieces)
     before = running.memory_kb()
     answers = []
     highest = [before]
 
     def move():
-        with running.connect(timeout=30) as client:
-            client.send(compose("POST", "/a", [("Content-Length", str(len(PIECE) * PIECES))]))
-            for _ in range(PIECES):
+        with running.connect(timeout=60) as client:
+            client.send(compose("POST", "/a", [("Content-Length", str(size))]))
+            for _ in range(pieces):
                 client.send(PIECE)
             answers.append(client.answer())
 
-    movers = [threading.Thread(target=move) for _ in range(PARALLEL)]
+    movers = [threading.Thread(target=move) for _ in range(parallel)]
     for mover in movers:
         mover.start()
-    wait_until(lambda: highest.append(running.memory_kb()) or not any(m.is_alive() for m in movers), seconds=60)
-    assert [answer.size for answer in answers] == [len(PIECE) * PIECES] * PARALLEL
-    assert all(request.size == len(PIECE) * PIECES for request in backend.requests[1:])
+    wait_until(lambda: highest.append(running.memory_kb()) or not any(m.is_alive() for m in movers), seconds=500)
+    print(f"{parallel} x {size >> 20} MiB each way: memory grew by {(max(highest) - before) / 1024:.1f} MB at most")
+    assert [answer.size for answer in answers] == [size] * parallel
+    assert all(request.size == size for request in backend.requests[1:])
     assert max(highest) - before < GROWTH_KB
 
 
