@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness.aio import run, until
+from harness.aio import pace, run, until
 from harness.descriptions import describe
 from harness.inside import Inside
 from harness.streams import Script, StreamBackend, Turn, read_answer, say_ok
@@ -61,7 +61,7 @@ def _cut(how: str) -> Script:
         data, size = list(CUTS.values())[int(target[3:])]
         if size:
             await turn.send(data[:size])
-            await asyncio.sleep(0.01)
+            await pace(0.01)
         if how == "reset":
             turn.reset()
         elif how == "close":
@@ -183,14 +183,14 @@ def test_r30_a_refusing_backend_and_one_that_trickles_a_body(tmp_path):
                     return
                 await turn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
                 for byte in b"01234567":
-                    await asyncio.sleep(0.15)
+                    await pace(0.15)
                     await turn.send(bytes([byte]))
 
             backend.script = trickle
             answer, _ = await _see(gateway, GET)
             assert (answer.body, answer.whole) == (b"01234567", True)  # each pause is within the limit
             backend._server.close()
-            await asyncio.sleep(0.05)
+            await pace(0.05)
             backend.greet = None
         async with Inside(tmp_path, describe(PATHS, backend=backend.url), **SETTINGS) as gateway:
             answer, took = await _see(gateway, POST)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from harness.aio import run, until
+from harness.aio import pace, run, until
 from harness.descriptions import describe
 from harness.inside import Inside
 from harness.streams import StreamBackend, read_answer
@@ -21,9 +21,9 @@ async def _talk(folder, pieces, *, answers, **settings):
         reader, writer = await gateway.connect()
         for piece in pieces:
             writer.write(piece)
-            await asyncio.sleep(0.03)  # so that pieces are read singly
+            await pace(0.03)  # so that pieces are read singly
         got = [await asyncio.wait_for(read_answer(reader), 5) for _ in range(answers)]
-        await asyncio.sleep(0.05)
+        await pace(0.05)
         seen = [request.start for request in backend.requests]
         ended = reader.at_eof()
         writer.close()
@@ -163,7 +163,7 @@ def test_a_half_closed_pipeline_ends_with_its_last_answer(tmp_path):
         ):
 
             async def late(turn):
-                await asyncio.sleep(0.7)
+                await pace(0.7)
                 await turn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
             backend.script = late

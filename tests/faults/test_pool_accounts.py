@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from harness.aio import run, until
+from harness.aio import pace, run, until
 from harness.descriptions import describe
 from harness.inside import Inside
 from harness.streams import StreamBackend, read_answer, reset, say_ok
@@ -57,7 +57,7 @@ def test_clients_that_leave_while_a_connection_is_made_leave_the_count_right(tmp
                 _, writer = await gateway.connect()
                 writer.write(GET)
                 for _ in range(number % 12):
-                    await asyncio.sleep(0)
+                    await pace(0)
                 reset(writer)
             await until(lambda: gateway.active == 0)
             assert (await _ask(gateway)).status == 200
@@ -95,7 +95,7 @@ def test_a_length_without_a_blank_is_read_whole(tmp_path, field):
 
             async def script(turn):
                 await turn.send(b"HTTP/1.1 200 OK\r\n" + field + b"\r\n\r\n")
-                await asyncio.sleep(0.1)
+                await pace(0.1)
                 await turn.send(b"0123456789")
 
             backend.script = script
@@ -187,7 +187,7 @@ def test_a_head_over_the_bound_is_refused_in_one_piece_as_in_many(tmp_path, piec
                 size = -(-len(data) // pieces)
                 for start in range(0, len(data), size):
                     await turn.send(data[start : start + size])
-                    await asyncio.sleep(0.1)
+                    await pace(0.1)
 
             backend.script = script
             assert (await _ask(gateway)).status == 502
@@ -204,7 +204,7 @@ def test_a_stream_of_aborted_requests_leaves_nothing_behind(tmp_path):
             async def script(turn):
                 if turn.request.start.startswith("POST"):
                     await turn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-                    await asyncio.sleep(0.01)
+                    await pace(0.01)
                 await say_ok(turn)
 
             backend.script = script
@@ -216,12 +216,12 @@ def test_a_stream_of_aborted_requests_leaves_nothing_behind(tmp_path):
                     (GET, b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab", GET[:20], GET * 5)[number % 4]
                 )
                 for _ in range(number % 7):
-                    await asyncio.sleep(0.0005 * (number % 3))
+                    await pace(0.0005 * (number % 3))
                 with contextlib.suppress(OSError):
                     reset(writer)
             pool = gateway.gateway._backends.pools[0]
             await until(lambda: gateway.active == 0 and gateway.gateway.connections == 0, "all have ended")
-            await asyncio.sleep(1)
+            await pace(1)
             assert pool.active == 0
             await until(lambda: backend.open <= pool.idle, f"{backend.open} open, {pool.idle} idle")
             await until(lambda: len(asyncio.all_tasks()) <= tasks + pool.idle, "tasks have ended")

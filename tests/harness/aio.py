@@ -31,3 +31,8 @@ async def until(condition: Callable[[], object], what: str = "", *, seconds: flo
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
         await asyncio.sleep(0.01)
+
+
+async def pace(seconds: float) -> None:
+    """A scripted peer takes its time between two pieces; a test itself waits with `until`."""
+    await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=seconds)
