@@ -169,6 +169,9 @@ def read_fields(exchange: Exchange, door: Door, lines: Lines) -> Fault | None:  
                 return Fault(faults.BAD_REQUEST, "http.content_length")
             exchange.length = int(value)
             passing.append(line)
+        elif kind == fields.CERTIFICATE:
+            if exchange.downstream.trusted:
+                passing.append(line)
         elif kind != fields.STOPPED:
             fault = _read_rare(exchange, kind, value_of(line))
             if fault is not None:
