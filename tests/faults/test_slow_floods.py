@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness.aio import run, until
+from harness.aio import pace, run, until
 from harness.descriptions import describe
 from harness.process import GatewayProcess
 from harness.streams import StreamBackend, Turn, read_answer, say_ok
@@ -64,7 +64,7 @@ async def _probe(port: int, stop: asyncio.Event) -> list[float]:
         assert answer is not None
         assert answer.status == 200
         times.append(time.monotonic() - begun)
-        await asyncio.sleep(0.05)
+        await pace(0.05)
     return times
 
 
@@ -88,7 +88,7 @@ async def _flood(folder, kind: str, count: int) -> None:
             before = gateway.memory_kb()
             probe = asyncio.create_task(_probe(port, stop))
             slow = await _open(port, count, PIECES[kind])
-            await asyncio.sleep(0.3)
+            await pace(0.3)
             cost_kb = (gateway.memory_kb() - before) / count
             opened = time.monotonic()
             if kind == "readers":
@@ -98,12 +98,12 @@ async def _flood(folder, kind: str, count: int) -> None:
                     assert time.monotonic() - opened < LIMIT_SECONDS + 3 + count * FILLING_SECONDS, (
                         "some are still there"
                     )
-                    await asyncio.sleep(0.25)  # the backend is in this loop too
+                    await pace(0.25)  # the backend is in this loop too
             left = slow if kind != "readers" else []
             while left:
                 left = [sock for sock in left if not _is_gone(sock)]
                 assert time.monotonic() - opened < LIMIT_SECONDS + 3, f"{len(left)} are still there"
-                await asyncio.sleep(0.1)
+                await pace(0.1)
             took = time.monotonic() - opened
             stop.set()
             times = sorted(await probe)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness.aio import run, until
+from harness.aio import pace, run, until
 from harness.descriptions import describe
 from harness.inside import Inside
 from harness.streams import StreamBackend, read_answer, reset
@@ -52,7 +52,7 @@ def test_a_client_that_asks_on_and_never_reads_is_not_answered_without_bound(tmp
             loop = asyncio.get_running_loop()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(loop.sock_sendall(client, GET * 2_000), 1.5)
-            await asyncio.sleep(1)
+            await pace(1)
             buffered, served = _buffered(gateway), len(backend.requests)
             client.close()
             assert buffered < 1_000_000, (buffered, served)
@@ -77,7 +77,7 @@ def test_a_client_that_does_not_read_its_answers_is_given_up(tmp_path, size):
                     await asyncio.wait_for(loop.sock_sendall(client, GET), 0.2)
                 except (TimeoutError, ConnectionError):
                     break
-                await asyncio.sleep(0.001)
+                await pace(0.001)
             await until(lambda: gateway.gateway.connections == 0, "the client is given up", seconds=4)
             client.close()
 
@@ -107,7 +107,7 @@ def test_case_19_what_a_closed_backend_had_sent_reaches_a_slow_client(tmp_path, 
                 got += len(data)
                 if pauses < 30:
                     pauses += 1
-                    await asyncio.sleep(0.02)
+                    await pace(0.02)
             client.close()
             assert got >= size
 
@@ -161,7 +161,7 @@ def test_a_body_that_waits_behind_a_slow_answer_is_not_called_slow(tmp_path):
 
             async def script(turn):
                 if turn.request.start.startswith("GET"):
-                    await asyncio.sleep(2)
+                    await pace(2)
                 await turn.read_body()
                 await turn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
@@ -204,7 +204,7 @@ def test_case_38_a_head_that_trickles_is_bounded_by_the_response_timeout(tmp_pat
             async def script(turn):
                 for byte in b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100:
                     await turn.send(bytes([byte]))
-                    await asyncio.sleep(0.05)
+                    await pace(0.05)
 
             backend.script = script
             reader, writer = await gateway.connect()
@@ -228,7 +228,7 @@ def test_a_half_closed_client_with_a_slow_backend_keeps_its_body(tmp_path):
         ):
 
             async def script(turn):
-                await asyncio.sleep(1.5)
+                await pace(1.5)
                 await turn.read_body()
                 await turn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 

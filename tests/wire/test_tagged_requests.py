@@ -11,7 +11,7 @@ import random
 
 import pytest
 
-from harness.aio import run, until
+from harness.aio import pace, run, until
 from harness.descriptions import describe
 from harness.inside import Inside
 from harness.streams import StreamBackend, Turn, read_answer, reset
@@ -70,7 +70,7 @@ async def _client(gateway: Inside, numbers: range, draw: random.Random) -> int:
             requests = [_request(number, draw) for number in batch]
             writer.write(b"".join(data for _, data in requests))
             if draw.randrange(25) == 0:
-                await asyncio.sleep(draw.choice((0, 0.001)))
+                await pace(draw.choice((0, 0.001)))
                 reset(writer)
                 break
             for number, (method, _) in zip(batch, requests, strict=True):
