@@ -120,7 +120,11 @@ async def _wait(exchange: Exchange, operation: Operation, pending: Awaitable[Out
     exchange.task = None
     if exchange.done:
         return
-    if outcome is None:
-        operation.forward(exchange)
-    else:
+    if outcome is not None:
         _settle(exchange, operation, outcome, position)
+        return
+    try:
+        operation.forward(exchange)
+    except Exception:
+        log.exception("a request could not be forwarded: request %s", exchange.request_id)
+        exchange.fail(Fault(faults.INTERNAL))

@@ -60,7 +60,7 @@ class Door:
         kinds = fields.REQUEST_KINDS | dict.fromkeys(own_names, fields.STOPPED)
         certificate_header = settings.mutual_tls.certificate_header_name
         if certificate_header:
-            kinds[certificate_header.lower().encode()] = fields.CERTIFICATE
+            kinds[certificate_header.lower().encode()] = fields.TRUSTED_ONLY
         if settings.forwarding.request_id_header:
             kinds[settings.forwarding.request_id_header.lower().encode()] = fields.REQUEST_ID
         self.kinds = fields.Lines(kinds)

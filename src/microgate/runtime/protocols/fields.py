@@ -41,22 +41,32 @@ HOP_BY_HOP_NAMES = frozenset(
 
 # What a field is to the protocol. PLAIN fields pass as they came; STOPPED ones never do.
 PLAIN, HOST, AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT, USER_AGENT, CONNECTION = range(8)
-REQUEST_ID, TRACEPARENT, CERTIFICATE, STOPPED, INVALID = range(8, 13)
+REQUEST_ID, TRACEPARENT, TRUSTED_ONLY, STOPPED, INVALID = range(8, 13)
 
-REQUEST_KINDS = dict.fromkeys(HOP_BY_HOP_NAMES, STOPPED) | {
-    b"host": HOST,
-    b"authorization": AUTHORIZATION,
-    b"content-length": CONTENT_LENGTH,
-    b"transfer-encoding": TRANSFER_ENCODING,
-    b"expect": EXPECT,
-    b"user-agent": USER_AGENT,
-    b"connection": CONNECTION,
-    b"traceparent": TRACEPARENT,
-    b"x-forwarded-for": STOPPED,
-    b"x-forwarded-proto": STOPPED,
-    b"x-forwarded-host": STOPPED,
-    b"forwarded": STOPPED,
-}
+# Other names under which proxies tell a client's address and scheme: passed on from trusted ones, a client's own are dropped.
+PROXY_NAMES = frozenset(
+    b"x-real-ip true-client-ip x-client-ip x-cluster-client-ip x-forwarded-port x-forwarded-ssl x-forwarded-server "
+    b"x-forwarded-protocol x-forwarded-scheme x-url-scheme front-end-https x-original-forwarded-for".split()
+)
+
+REQUEST_KINDS = (
+    dict.fromkeys(HOP_BY_HOP_NAMES, STOPPED)
+    | dict.fromkeys(PROXY_NAMES, TRUSTED_ONLY)
+    | {
+        b"host": HOST,
+        b"authorization": AUTHORIZATION,
+        b"content-length": CONTENT_LENGTH,
+        b"transfer-encoding": TRANSFER_ENCODING,
+        b"expect": EXPECT,
+        b"user-agent": USER_AGENT,
+        b"connection": CONNECTION,
+        b"traceparent": TRACEPARENT,
+        b"x-forwarded-for": STOPPED,
+        b"x-forwarded-proto": STOPPED,
+        b"x-forwarded-host": STOPPED,
+        b"forwarded": STOPPED,
+    }
+)
 
 ANSWER_KINDS = dict.fromkeys(HOP_BY_HOP_NAMES, STOPPED) | {
     b"content-length": CONTENT_LENGTH,

@@ -169,7 +169,7 @@ def read_fields(exchange: Exchange, door: Door, lines: Lines) -> Fault | None:  
                 return Fault(faults.BAD_REQUEST, "http.content_length")
             exchange.length = int(value)
             passing.append(line)
-        elif kind == fields.CERTIFICATE:
+        elif kind == fields.TRUSTED_ONLY:
             if exchange.downstream.trusted:
                 passing.append(line)
         elif kind != fields.STOPPED:
