@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 
+from harness.backend import held
 from harness.client import Client
 from harness.descriptions import describe
 from harness.waiting import wait_until
@@ -31,14 +32,8 @@ def test_all_is_well_once_the_ready_file_is_there(gateway):
 
 def test_readiness_fails_first_when_it_is_told_to_stop(gateway, backend):
     release = threading.Event()
-
-    def held(talk):
-        talk.read_body()
-        talk.wait(release)
-        talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
     running = gateway(describe(["/a"]))
-    backend.script = held
+    backend.script = held(release)
     with running.connect() as client:
         client.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
         backend.wait_for(1)

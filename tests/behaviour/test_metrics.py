@@ -9,6 +9,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from harness.backend import held
 from harness.descriptions import describe
 from harness.waiting import wait_until
 
@@ -71,14 +72,8 @@ def test_case_60_paths_do_not_become_series(gateway):
 
 def test_requests_in_flight_and_connections_are_seen(gateway, backend):
     release = threading.Event()
-
-    def held(talk):
-        talk.read_body()
-        talk.wait(release)
-        talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
     running = gateway(describe(["/a"]))
-    backend.script = held
+    backend.script = held(release)
     with running.connect() as client:
         client.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
         wait_until(lambda: total(running, "http_server_active_requests") == 1)

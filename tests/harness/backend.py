@@ -105,6 +105,17 @@ def raw(data: bytes, *, then: str = "keep", read: str = "all") -> Script:
     return script
 
 
+def held(release: threading.Event) -> Script:
+    """An empty answer once `release` is set, so that a test can look at a request in flight."""
+
+    def script(talk: Talk) -> None:
+        talk.read_body()
+        talk.wait(release)
+        talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    return script
+
+
 def echo(talk: Talk) -> None:
     """The request's body back, chunk by chunk as it comes, under the framing it came with."""
     talk.read_body()

@@ -286,8 +286,7 @@ class ServerConnection(asyncio.Protocol):
 
     def send_whole(self, exchange: Exchange, start: bytes, lines: Lines, body: bytes) -> None:
         self._settle(exchange)
-        out = [start or status_line(exchange.status, b"")]
-        out += lines
+        out = [start or status_line(exchange.status, b""), *lines]
         if self._closing:
             out.append(b"Connection: close")
         elif exchange.version == 0:
