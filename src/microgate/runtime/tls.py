@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from microgate.errors import KeyMaterialError
-from microgate.runtime.security.keystore import load_key_store, load_pem, self_signed_certificate
+from microgate.runtime.security.keystore import conversion, load_key_store, load_pem, self_signed_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -227,7 +227,8 @@ def _from_key_store(path: str, password: str) -> Certificate:
         store = load_key_store(Path(path), password)
         if not store.private_key:
             raise KeyMaterialError(
-                f"the key store `{path}` has no private key", "a listener needs a key with its certificate"
+                f"the key store `{path}` has no private key",
+                f"a listener needs a key with its certificate; export both anew: {conversion(Path(path))}",
             )
         return _as_pem(store)
 

@@ -241,6 +241,7 @@ def test_a_wrong_password_of_the_store_stops_the_start(tmp_path: Path, identity:
     done = subprocess.run(gateway.command, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
     assert "the password is wrong" in done.stderr
+    assert f"keytool -importkeystore -srckeystore {store} " in done.stderr
     assert "guess" not in done.stderr
 
 

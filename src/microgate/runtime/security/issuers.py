@@ -142,11 +142,12 @@ def _certificate(entry: JwtIssuer, settings: Settings) -> VerificationKey | None
 
 
 def _from_trust_store(entry: JwtIssuer, settings: Settings) -> bytes:
-    from microgate.runtime.security.keystore import load_key_store
+    from microgate.runtime.security.keystore import load_key_store, take_over
 
     listener = settings.listener
+    path = Path(listener.trust_store_path)
     try:
-        store = load_key_store(Path(listener.trust_store_path), listener.trust_store_password, "trust store")
+        store = load_key_store(path, listener.trust_store_password, "trust store")
     except KeyMaterialError as error:
         message = f"issuer `{entry.issuer}` needs the certificate `{entry.certificate_alias}`: {error}"
         hint = error.hint or "check `listenerConfig.trustStorePath`, or set `certificateFile` for the issuer"
@@ -156,7 +157,7 @@ def _from_trust_store(entry: JwtIssuer, settings: Settings) -> bytes:
         known = ", ".join(f"`{alias}`" for alias in sorted(store.certificates)) or "none"
         raise KeyMaterialError(
             f"the trust store `{listener.trust_store_path}` has no certificate `{entry.certificate_alias}`",
-            hint=f"its certificates are: {known}",
+            hint=f"its certificates are: {known}; add it: {take_over(path, entry.certificate_alias)}",
         )
     return data
 

@@ -6,6 +6,7 @@ when a function needs it. Nothing is written to disk.
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from microgate.errors import KeyMaterialError
@@ -46,23 +47,23 @@ def load_key_store(path: Path, password: str, noun: str = "key store") -> KeySto
     """
     from cryptography.exceptions import UnsupportedAlgorithm
 
-    data = _read(path, f"the {noun}")
+    data = _read_store(path, noun)
     _reject_other_forms(path, data, noun)
     try:
         return _from_pkcs12(_decrypt(data, password), path)
     except UnsupportedAlgorithm as error:
         raise KeyMaterialError(
             f"cannot open the {noun} `{path}`: {_first_line(error)}",
-            hint=f"export it anew: {_conversion(path)}",
+            hint=f"export it anew: {conversion(path)}",
         ) from None
     except ValueError as error:
         if "password" in str(error).lower() and data[:1] == b"\x30":
             raise KeyMaterialError(
                 f"cannot open the {noun} `{path}`: the password is wrong or the file is damaged",
-                hint="check the store's password in the settings",
+                hint=f"check the store's password in the settings, or export it anew: {conversion(path)}",
             ) from None
         raise KeyMaterialError(
-            f"cannot open the {noun} `{path}`: it is no PKCS#12 store", hint=f"convert it: {_conversion(path)}"
+            f"cannot open the {noun} `{path}`: it is no PKCS#12 store", hint=f"convert it: {conversion(path)}"
         ) from None
 
 
@@ -129,17 +130,31 @@ def _names(host: str) -> list[GeneralName]:
     return [*names, *(x509.IPAddress(ipaddress.ip_address(address)) for address in sorted(addresses))]
 
 
+def _read_store(path: Path, noun: str) -> bytes:
+    try:
+        return _read(path, f"the {noun}")
+    except KeyMaterialError as error:
+        # Settings keep this placeholder for the stores that 3.x shipped, where there are none.
+        if "${mgw-runtime.home}" in str(path):
+            hint = (
+                "3.x shipped this store and microgate does not: put yours there below MGW_HOME, or name its path in the "
+                f"settings; a JKS store is converted by: {_from_java(path.name)}"
+            )
+            raise KeyMaterialError(str(error), hint) from None
+        if path.is_file():
+            raise KeyMaterialError(str(error), f"export it anew: {conversion(path)}") from None
+        command = _from_java(str(path)) if path.suffix == ".p12" else conversion(path)
+        hint = f"check the path in the settings; a JKS store is converted by: {command}"
+        raise KeyMaterialError(str(error), hint) from None
+
+
 def _read(path: Path, what: str) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "strerror", None) or "not a usable path").lower()
-        # Settings keep this placeholder for the stores that 3.x shipped, where there are none.
-        is_shipped = "${mgw-runtime.home}" in str(path)
-        hint = "3.x shipped this store and microgate does not: put yours there below MGW_HOME, or name its path in the settings"
-        hint = hint if is_shipped else ""
-        raise KeyMaterialError(f"cannot read {what} `{path}`: {reason}", hint) from None
+        raise KeyMaterialError(f"cannot read {what} `{path}`: {reason}") from None
     if not data or len(data) > MAX_BYTES:
         reason = f"larger than {MAX_BYTES} bytes" if data else "empty"
         raise KeyMaterialError(f"cannot read {what} `{path}`: it is {reason}")
@@ -150,20 +165,39 @@ def _reject_other_forms(path: Path, data: bytes, noun: str) -> None:
     if data.startswith(_JAVA_MAGIC):
         raise KeyMaterialError(
             f"cannot open the {noun} `{path}`: it has Java's own form (JKS)",
-            hint=f"convert it: {_conversion(path)}",
+            hint=f"convert it: {conversion(path)}",
         )
     if b"-----BEGIN " in data[:4096]:
+        source, target = shlex.quote(str(path)), shlex.quote(_beside(path))
         raise KeyMaterialError(
             f"cannot open the {noun} `{path}`: it is a PEM file, not a PKCS#12 store",
-            hint="name PEM files in `certificateFile` and `privateKeyFile`",
+            hint="name PEM files in `certificateFile` and `privateKeyFile`, "
+            f"or convert it: openssl pkcs12 -export -in {source} -out {target}",
         )
 
 
-def _conversion(path: Path) -> str:
-    source, target = (f"'{one}'" if " " in str(one) else str(one) for one in (path, path.with_suffix(".p12")))
-    if source == target:
-        target = str(path.with_name(path.stem + "-new.p12"))
-    return f"keytool -importkeystore -srckeystore {source} -destkeystore {target} -deststoretype PKCS12"
+def conversion(path: Path) -> str:
+    """The command that makes a PKCS#12 store of a store in any other form."""
+    return _keytool(str(path), _beside(path))
+
+
+def take_over(path: Path, alias: str) -> str:
+    """The command that copies what an alias names out of another store into this one."""
+    return f"{_keytool('OTHER.jks', str(path))} -srcalias {shlex.quote(alias)}"
+
+
+def _from_java(target: str) -> str:
+    return _keytool(target.removesuffix(".p12") + ".jks", target)
+
+
+def _keytool(source: str, target: str) -> str:
+    stores = f"-srckeystore {shlex.quote(source)} -destkeystore {shlex.quote(target)}"
+    return f"keytool -importkeystore {stores} -deststoretype PKCS12"
+
+
+def _beside(path: Path) -> str:
+    """Where the converted store goes: never over the one it is made of."""
+    return str(path.with_name(path.stem + "-new.p12") if path.suffix == ".p12" else path.with_suffix(".p12"))
 
 
 def _decrypt(data: bytes, password: str) -> PKCS12KeyAndCertificates:

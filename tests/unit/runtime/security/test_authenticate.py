@@ -312,4 +312,5 @@ def test_the_certificate_of_an_alias_comes_from_the_trust_store(tmp_path, signer
     settings = settings_of(JwtIssuer(issuer=ISSUER, certificate_alias="other"), listener=listener)
     with pytest.raises(KeyMaterialError, match="has no certificate `other`") as caught:
         SecurityContext(settings, None)
-    assert caught.value.hint == "its certificates are: `wso2apim`"
+    assert caught.value.hint.startswith("its certificates are: `wso2apim`; add it: keytool -importkeystore ")
+    assert caught.value.hint.endswith(" -srcalias other")

@@ -121,13 +121,17 @@ def bad_stores(tmp_path, identity):
     """What a user may name as a key store, by file name."""
     good = store(tmp_path, identity).read_bytes()
     return {
-        "truncated.p12": (good[: len(good) // 2], "cannot open the key store", ""),
+        "truncated.p12": (good[: len(good) // 2], "cannot open the key store", "keytool -importkeystore"),
         "java.jks": (b"\xfe\xed\xfe\xed\x00\x00\x00\x02", "Java's own form (JKS)", "keytool -importkeystore"),
         "java.jceks": (b"\xce\xce\xce\xce\x00\x00\x00\x02", "Java's own form (JKS)", "-deststoretype PKCS12"),
-        "server.pem": (identity.pem, "it is a PEM file", "`certificateFile`"),
-        "empty.p12": (b"", "it is empty", ""),
+        "server.pem": (
+            identity.pem,
+            "it is a PEM file",
+            "`certificateFile` and `privateKeyFile`, or convert it: openssl",
+        ),
+        "empty.p12": (b"", "it is empty", "keytool -importkeystore"),
         "text.p12": (b"hello\n", "it is no PKCS#12 store", "keytool -importkeystore"),
-        "der.p12": (identity.certificate.public_bytes(serialization.Encoding.DER), "cannot open", ""),
+        "der.p12": (identity.certificate.public_bytes(serialization.Encoding.DER), "cannot open", "keytool"),
     }
 
 
@@ -143,15 +147,21 @@ def test_every_unusable_store_is_one_line_and_says_what_to_do(tmp_path, server):
         assert "\n" not in str(raised.value)
 
 
-def test_a_missing_store_a_folder_and_a_wrong_password(tmp_path, server):
+def test_a_missing_store_a_folder_and_a_wrong_password_name_the_command_that_converts(tmp_path, server):
     path = store(tmp_path, server)
-    for wrong in ("wrong", ""):
-        with pytest.raises(KeyMaterialError, match="the password is wrong or the file is damaged"):
-            load_key_store(path, wrong)
-    with pytest.raises(KeyMaterialError, match="no such file"):
-        load_key_store(tmp_path / "none.p12", PASSWORD)
-    with pytest.raises(KeyMaterialError, match="is a directory"):
-        load_key_store(tmp_path, PASSWORD)
+    missing, java = tmp_path / "none.p12", tmp_path / "my store.jks"
+    rows = [
+        (path, "wrong", "the password is wrong or the file is damaged", path, path.with_name("store-new.p12")),
+        (path, "", "the password is wrong or the file is damaged", path, path.with_name("store-new.p12")),
+        (missing, PASSWORD, "no such file", missing.with_suffix(".jks"), missing),
+        (java, PASSWORD, "no such file", f"'{java}'", f"'{java.with_suffix('.p12')}'"),
+        (tmp_path, PASSWORD, "is a directory", tmp_path, tmp_path.with_suffix(".p12")),
+    ]
+    for file, password, message, source, target in rows:
+        with pytest.raises(KeyMaterialError, match=message) as raised:
+            load_key_store(file, password)
+        command = f"keytool -importkeystore -srckeystore {source} -destkeystore {target} -deststoretype PKCS12"
+        assert raised.value.hint.endswith(command)
 
 
 def test_the_store_that_3x_shipped_is_missed_in_words_that_help():
@@ -159,6 +169,7 @@ def test_the_store_that_3x_shipped_is_missed_in_words_that_help():
         load_key_store(Path(SHIPPED_TRUST_STORE), PASSWORD, "trust store")
     assert str(raised.value).startswith("cannot read the trust store `")
     assert "MGW_HOME" in raised.value.hint
+    assert "keytool -importkeystore -srckeystore ballerinaTruststore.jks " in raised.value.hint
 
 
 def test_damaged_stores_never_end_in_a_traceback(tmp_path, server):
