@@ -73,7 +73,7 @@ class Gateway:
         self._security = SecurityContext(settings, services.channel, counter=counter)
         own_names = frozenset({settings.backend_jwt_header.header.lower().encode()})
         self._backends = Backends(plan, settings, services.loop, self._exchanges, own_names, counts)
-        self._door = Door(settings, self._clients, self.accept, self.refuse, own_names, counter)
+        self._door = Door(settings, self._clients, self, own_names, counter)
         self._begin = self._accounting.begin
         self._identify = identify.link(settings)
         self._answer_stages = _answer_stages(settings)
@@ -111,6 +111,13 @@ class Gateway:
         self._begin()
         self._identify(exchange)
         exchange.fail(fault)
+
+    def forget(self, exchange: Exchange, reason: str) -> None:
+        """Log an exchange that will never begin, because its connection ended before its turn."""
+        exchange.operation = self._unrouted
+        self._begin()
+        self._identify(exchange)
+        exchange.on_client_abort(reason)
 
     # The worker's side.
 

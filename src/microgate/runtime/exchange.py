@@ -50,6 +50,9 @@ class Downstream(Protocol):
     def client_behind(self, chain: list[bytes]) -> str:
         """The client's address behind the trusted proxies of an X-Forwarded-For chain."""
 
+    def room(self) -> int:
+        """Bytes of an answer that would leave this process at once, about."""
+
     def pause_body(self) -> None: ...
     def resume_body(self) -> None: ...
     def expect_continue(self) -> None:
@@ -63,6 +66,9 @@ class Upstream(Protocol):
     def send_end(self, trailers: Lines | None) -> None: ...
     def abort(self) -> None:
         """The exchange is over for us: close or release, and call nothing of the exchange any more."""
+
+    def room(self) -> int:
+        """Bytes of a body that would leave this process at once, about."""
 
     def pause_answer(self) -> None: ...
     def resume_answer(self) -> None: ...

@@ -5,7 +5,7 @@ Made once per worker by assembly from the settings; connections only read it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from microgate.runtime.protocols import fields
 from microgate.runtime.protocols.known_heads import KnownHeads
@@ -24,8 +24,21 @@ if TYPE_CHECKING:
     Add = Callable[[int], None]
 
 
+class Entrance(Protocol):
+    """Where exchanges go: the gateway."""
+
+    def accept(self, exchange: Exchange) -> None:
+        """Serve a request that is well-formed."""
+
+    def refuse(self, exchange: Exchange, fault: Fault) -> None:
+        """Answer a request that is malformed."""
+
+    def forget(self, exchange: Exchange, reason: str) -> None:
+        """Account for a request that will never begin."""
+
+
 class Door:
-    """The settings of the client's side, and the two ways in: `accept` an exchange, or `refuse` one that is malformed.
+    """The settings of the client's side, and the ways in of the `entrance`.
 
     `own_names` are lower-case fields that only the gateway may set towards a backend; a client's are stopped. `counter`
     gives the function that adds to a metric, see `observability.metrics.COUNTERS`.
@@ -35,14 +48,14 @@ class Door:
         self,
         settings: Settings,
         watch: Watch,
-        accept: Callable[[Exchange], None],
-        refuse: Callable[[Exchange, Fault], None],
+        entrance: Entrance,
         own_names: frozenset[bytes],
         counter: Callable[[str], Add],
     ) -> None:
         listener = settings.listener
-        self.accept = accept
-        self.refuse = refuse
+        self.accept = entrance.accept
+        self.refuse = entrance.refuse
+        self.forget = entrance.forget
         self.watch = watch
         self.max_uri_bytes = listener.max_uri_length
         self.max_header_bytes = listener.max_header_size

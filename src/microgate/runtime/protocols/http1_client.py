@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, cast
 
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
-from microgate.runtime.protocols import fields, peers
+from microgate.runtime.protocols import fields, peers, pieces
 from microgate.runtime.protocols.deadlines import NEVER
 from microgate.runtime.protocols.fields import Memo, connection_lines, value_of
 from microgate.runtime.protocols.http1_answers import AnswerInput, BoundedAnswerInput
+from microgate.runtime.protocols.pieces import LONG_BODY_BYTES, PieceReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +117,7 @@ class ClientConnection(asyncio.Protocol):
         "_input",
         "_owner",
         "_paused",
+        "_pieces",
         "_replay",
         "_replay_bytes",
         "_sent",
@@ -139,6 +141,7 @@ class ClientConnection(asyncio.Protocol):
         self._input: AnswerInput | None = None
         self._served = 0
         self._paused = False
+        self._pieces: PieceReader | None = None  # at work while a long answer comes
         self._chunked = False
         self._sent = False  # the request is complete
         self._fresh = True  # nothing of the answer has come
@@ -192,6 +195,9 @@ class ClientConnection(asyncio.Protocol):
         self.exchange = None
         self.transport.abort()
 
+    def room(self) -> int:
+        return pieces.room(self.transport)
+
     def pause_answer(self) -> None:
         if not self._paused:
             self._paused = True
@@ -208,6 +214,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses
+        self.transport.set_write_buffer_limits(pieces.MIN_PIECE_BYTES)
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
@@ -232,8 +239,12 @@ class ClientConnection(asyncio.Protocol):
         exchange.downstream.flush()
         if given.complete:
             self._end(reusable=given.reusable and self._sent)
-        elif not self._paused and self._sent and given.started:
+            return
+        if not self._paused and self._sent and given.started:
             self.deadline = monotonic() + self._bounds.idle
+        if self._pieces is None and exchange.bytes_out > LONG_BODY_BYTES and self.exchange is exchange:
+            self._pieces = PieceReader(self, self.transport, exchange.downstream.room)
+            self._pieces.begin(paused=self._paused)
 
     def _take_whole(self, exchange: Exchange, data: bytes) -> bool:
         """Serve an answer that is all of `data`, with a length and nothing unusual; False where it needs a closer look."""
@@ -296,6 +307,7 @@ class ClientConnection(asyncio.Protocol):
         self.deadline = NEVER
         self.exchange = None
         self._input = None
+        self._pieces = None
         self._owner.on_closed(self)
 
     def _closed_early(self, exchange: Exchange) -> None:
@@ -327,6 +339,9 @@ class ClientConnection(asyncio.Protocol):
         if not reusable or self.transport.is_closing():
             self.transport.abort()
             return
+        if self._pieces is not None:
+            self._pieces.end(paused=self._paused)
+            self._pieces = None
         if self._paused:
             self._paused = False
             self.transport.resume_reading()

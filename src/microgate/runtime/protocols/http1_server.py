@@ -12,52 +12,43 @@ from typing import TYPE_CHECKING, cast
 
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
-from microgate.runtime.protocols import peers
+from microgate.runtime.protocols import peers, pieces
 from microgate.runtime.protocols.deadlines import NEVER
-from microgate.runtime.protocols.fields import status_line
+from microgate.runtime.protocols.http1_framing import AnswerFraming
 from microgate.runtime.protocols.http1_heads import read_whole
 from microgate.runtime.protocols.http1_input import RequestInput
+from microgate.runtime.protocols.pieces import LONG_BODY_BYTES, PieceReader
 from microgate.runtime.protocols.proxy_protocol import ProxyHeader
 
 if TYPE_CHECKING:
-    from microgate.runtime.exchange import Exchange, Lines
+    from microgate.runtime.exchange import Exchange
     from microgate.runtime.protocols.door import Door
     from microgate.runtime.protocols.known_heads import RequestFields
 
-WRITE_HIGH_BYTES = 65_536
-BIG_CHUNK_BYTES = 32_768  # larger pieces are written as they are, without being joined to others
 LINGER_SECONDS = 2.0
 LAST_REQUEST_SECONDS = 0.5  # after its last one, a connection may bring one more request to a gateway that stops
 LINGER_BYTES = 1_048_576
-SMALL_REST_BYTES = 65_536  # an unread rest of a body up to this size is read and dropped to keep the connection
 
 IDLE, HEAD, BODY, ANSWER, LINGER, CLOSED = range(6)
 
 
-class ServerConnection(asyncio.Protocol):
+class ServerConnection(AnswerFraming, asyncio.Protocol):
     """A client's connection. It offers `exchange.Downstream` to the exchange that is being answered."""
 
     __slots__ = (
-        "_answered",
         "_at_boundary",
         "_beginning",
         "_body_paused",
-        "_chunked",
-        "_closing",
         "_current",
-        "_door",
         "_dropped",
         "_input",
         "_introduced",
-        "_out",
         "_phase",
+        "_pieces",
         "_proxy_header",
         "_reading",
         "_requests",
-        "_transport",
-        "_until_close",
         "_waiting",
-        "_write_paused",
         "deadline",
         "forwarded",
         "peer",
@@ -67,7 +58,7 @@ class ServerConnection(asyncio.Protocol):
     )
 
     def __init__(self, door: Door, scheme: str) -> None:
-        self._door = door
+        super().__init__(door)
         self.scheme = scheme
         self.peer = ""
         self.trusted = False
@@ -77,19 +68,14 @@ class ServerConnection(asyncio.Protocol):
         self._input: RequestInput | None = None
         self._current: Exchange | None = None
         self._waiting: deque[tuple[Exchange, Fault | None]] | None = None
-        self._out: list[bytes] = []
         self._phase = HEAD
+        self._pieces: PieceReader | None = None  # at work while a long body comes
         self._requests = 0
         self._dropped = 0
         self._at_boundary = True  # nothing of a request is held, none is being answered
         self._beginning = False  # `_next` is at work
-        self._closing = False  # the answer being given is the last on this connection
-        self._answered = False
-        self._chunked = False
-        self._until_close = False
         self._body_paused = False
         self._reading = True
-        self._write_paused = False  # the client reads more slowly than it is answered
         self._proxy_header: ProxyHeader | None = None
         self._introduced: str | None = None
 
@@ -100,7 +86,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses
         self._transport = transport
-        transport.set_write_buffer_limits(WRITE_HIGH_BYTES)
+        transport.set_write_buffer_limits(pieces.MIN_PIECE_BYTES)
         self._set_peer(peers.address(transport))
         if self._introduced:
             self._set_peer(self._introduced)
@@ -157,11 +143,24 @@ class ServerConnection(asyncio.Protocol):
             if self._reading and self._phase < LINGER:
                 self._phase = BODY
                 self.deadline = monotonic() + self._door.body_timeout
+                if self._pieces is None and given.receiving.bytes_in > LONG_BODY_BYTES:
+                    self._read_in_pieces(given.receiving)
         elif self._phase == BODY and self._current is not None:
             self._phase = ANSWER
             self.deadline = NEVER
         elif self._phase == BODY:
             self._rest()
+
+        if self._pieces is not None and given.receiving is None and self._phase < LINGER:
+            self._pieces.end(paused=not self._reading)
+            self._pieces = None
+
+    def _read_in_pieces(self, exchange: Exchange) -> None:
+        def room() -> int:
+            return exchange.upstream.room() if exchange.upstream is not None else 0
+
+        self._pieces = PieceReader(self, self._transport, room)
+        self._pieces.begin(paused=False)
 
     def eof_received(self) -> bool:
         """A closed sending side is an abort while an answer is owed, unless the setting allows half-closed clients."""
@@ -182,12 +181,12 @@ class ServerConnection(asyncio.Protocol):
         if self._input is not None:
             self._input.close()
             self._input = None
+        self._pieces = None
         current, self._current = self._current, None
         if current is not None:
             current.on_client_abort()
         waiting, self._waiting = self._waiting, None
-        for exchange, _ in waiting or ():
-            self._door.refuse(exchange, Fault(faults.CLIENT_ABORT))
+        self._forget(waiting, "client.abort")
 
     def pause_writing(self) -> None:
         current = self._current
@@ -260,6 +259,11 @@ class ServerConnection(asyncio.Protocol):
         self._closing = deaf or not self._keeps(exchange)
         self._door.accept(exchange) if fault is None else self._door.refuse(exchange, fault)
 
+    def _forget(self, waiting: deque[tuple[Exchange, Fault | None]] | None, reason: str) -> None:
+        """Requests that came and will not begin: each still has its line in the access log."""
+        for exchange, _ in waiting or ():
+            self._door.forget(exchange, reason)
+
     def _keeps(self, exchange: Exchange) -> bool:
         door = self._door
         return door.keeps and self._requests < door.max_requests and (door.always_keep or exchange.keep_alive)
@@ -282,78 +286,14 @@ class ServerConnection(asyncio.Protocol):
         if self._dropped > LINGER_BYTES:
             self._transport.abort()
 
-    # exchange.Downstream
-
-    def send_whole(self, exchange: Exchange, start: bytes, lines: Lines, body: bytes) -> None:
-        self._settle(exchange)
-        out = [start or status_line(exchange.status, b""), *lines]
-        if self._closing:
-            out.append(b"Connection: close")
-        elif exchange.version == 0:
-            out.append(b"Connection: keep-alive")
-        out += (b"", body)
-        self._transport.write(b"\r\n".join(out))
-        self._after_answer()
-
-    def send_head(self, exchange: Exchange, start: bytes, lines: Lines, length: int | None) -> None:
-        self._settle(exchange)
-        self._chunked = False
-        if length is None and exchange.method != "HEAD" and exchange.status not in (204, 304):
-            if exchange.version >= 1:
-                self._chunked = True
-                lines.append(b"Transfer-Encoding: chunked")
-            else:
-                self._closing = self._until_close = True
-        if self._closing:
-            lines.append(b"Connection: close")
-        elif exchange.version == 0:
-            lines.append(b"Connection: keep-alive")
-        self._out.append(b"\r\n".join((start, *lines, b"\r\n")))
-        if self._write_paused and exchange.upstream is not None:
-            exchange.upstream.pause_answer()  # an earlier answer still waits to be read
-
-    def _settle(self, exchange: Exchange) -> None:
-        """Decide, before the head goes out, whether this answer is the last on the connection."""
-        if not self._door.keeps:
-            self._closing = True
-        elif not exchange.request_complete and exchange.upstream is None:
-            # Our own early answer: a small rest of the body is cheaper read than the connection closed.
-            rest = exchange.length - exchange.bytes_in
-            if exchange.expects_continue or not 0 <= rest <= SMALL_REST_BYTES:
-                self._closing = True
-
-    def send_informational(self, start: bytes, lines: Lines) -> None:
-        self._out.append(b"\r\n".join((start, *lines, b"\r\n")))
-
-    def send_body(self, chunk: bytes) -> None:
-        out = self._out
-        if self._chunked:
-            out += (b"%x\r\n" % len(chunk), chunk, b"\r\n")
-        else:
-            out.append(chunk)
-        if len(chunk) > BIG_CHUNK_BYTES:
-            self._transport.writelines(out)
-            self._out = []
-
-    def send_end(self, trailers: Lines | None) -> None:
-        if self._chunked:
-            self._out.append(b"\r\n".join((b"0", *(trailers or ()), b"\r\n")))
-        self._answered = True
-
-    def flush(self) -> None:
-        out = self._out
-        if out and self._phase != CLOSED:
-            self._transport.write(b"".join(out))
-            out.clear()
-        if self._answered:
-            self._answered = False
-            self._after_answer()
+    # exchange.Downstream; its writing half is in `AnswerFraming`.
 
     def abort(self) -> None:
         """The answer cannot be completed: what is framed is cut short, what ends with the connection is reset."""
+        waiting, self._waiting = self._waiting, None
         self._current = None
-        self._waiting = None
         self._at_boundary = False
+        self._forget(waiting, "client.behind_last")
         if self._phase == CLOSED:
             return
         self.flush()
@@ -364,6 +304,9 @@ class ServerConnection(asyncio.Protocol):
 
     def client_behind(self, chain: list[bytes]) -> str:
         return self._door.trusted.client(self.peer, chain)
+
+    def room(self) -> int:
+        return pieces.room(self._transport)
 
     def pause_body(self) -> None:
         self._body_paused = True
@@ -392,6 +335,7 @@ class ServerConnection(asyncio.Protocol):
             unread = exchange is not None and not exchange.request_complete
             if self._closing:
                 waiting, self._waiting = self._waiting, None  # never begun: the client may send it again
+                self._forget(waiting, "client.behind_last")
                 self._linger(unread=unread or bool(waiting))
                 return
             if self._waiting:

@@ -1,0 +1,102 @@
+"""Long bodies, read in pieces as large as the other side takes without waiting, so that a slow peer's share is not held here.
+
+A connection that is in the middle of a long body reads through a `PieceReader` instead of by itself; short messages never
+come this way. What the system holds for a peer is bounded too, by `bound_unsent`. Without Linux neither is done.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import socket
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if sys.platform == "linux":
+    from fcntl import ioctl
+
+if TYPE_CHECKING:
+    from asyncio import Transport
+    from collections.abc import Callable
+
+LONG_BODY_BYTES = 32_768 if sys.platform == "linux" else sys.maxsize  # from so many bytes on, a body is read in pieces
+MAX_UNSENT_BYTES = 262_144  # what the system holds of what a peer has not made room for
+MAX_PIECE_BYTES = 65_536
+MIN_PIECE_BYTES = 4_096
+
+_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+_UNSENT_REQUEST = 0x894B  # SIOCOUTQNSD of linux/sockios.h
+
+# Filled and emptied within one turn of the loop, so all connections of a process share it.
+_buffer = memoryview(bytearray(MAX_PIECE_BYTES))
+_unsent = array.array("i", [0])
+
+
+def bound_unsent(sock: socket.socket) -> None:
+    """Bound what the system holds for the peer of this TCP socket, or of those that a listening one accepts."""
+    if _NOTSENT_LOWAT is not None:
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, MAX_UNSENT_BYTES)
+
+
+def room(transport: Transport) -> int:
+    """Bytes that the system would take now for the peer, after `bound_unsent`; a guess that is never far too high."""
+    if sys.platform != "linux":
+        return MAX_UNSENT_BYTES
+    sock = transport.get_extra_info("socket")
+    try:
+        ioctl(sock.fileno(), _UNSENT_REQUEST, _unsent)
+    except (OSError, ValueError):
+        return MAX_UNSENT_BYTES  # no TCP
+    return MAX_UNSENT_BYTES - _unsent[0] - transport.get_write_buffer_size()
+
+
+class PieceReader(asyncio.BufferedProtocol):
+    """Stands between a transport and `connection` while a long body comes; `room` is that of the side which it goes to."""
+
+    __slots__ = ("_connection", "_room", "_transport")
+
+    def __init__(self, connection: asyncio.Protocol, transport: Transport, room: Callable[[], int]) -> None:
+        self._connection = connection
+        self._transport = transport
+        self._room = room
+
+    def begin(self, *, paused: bool) -> None:
+        """Read for the connection from now on; `paused` says that it does not read at present."""
+        _hand_over(self._transport, self, paused=paused)
+
+    def end(self, *, paused: bool) -> None:
+        """Leave reading to the connection again."""
+        _hand_over(self._transport, self._connection, paused=paused)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        # Half of the room each time: what is read last, and may have to wait here, is a small piece.
+        size = self._room() >> 1
+        if size >= MAX_PIECE_BYTES:
+            return _buffer
+        return _buffer[: max(size, MIN_PIECE_BYTES)]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._connection.data_received(bytes(_buffer[:nbytes]))
+
+    def eof_received(self) -> bool | None:
+        return self._connection.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._connection.resume_writing()
+
+
+def _hand_over(transport: Transport, protocol: asyncio.BaseProtocol, *, paused: bool) -> None:
+    # A loop asks how to read when reading begins.
+    if not paused:
+        transport.pause_reading()
+    transport.set_protocol(protocol)
+    if not paused:
+        transport.resume_reading()
