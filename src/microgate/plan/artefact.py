@@ -32,7 +32,8 @@ PRELUDE = struct.Struct(">8sIIQ")  # magic, format, length of the manifest, leng
 DIGEST_BYTES = 32
 MAX_BYTES = 1 << 30  # far above any plan; a length beyond it is damage
 
-_FIRST_LINES = b"#!/bin/sh\n# microgate artefact:"
+# One group, opened as early as can be: a shell runs nothing of a script that was cut inside it, and says so.
+_FIRST_LINES = b"#!/bin/sh\n{ # microgate artefact:"
 _SCRIPT = (
     _FIRST_LINES
     + b""" a gateway in one file. Run it; do not edit it, data follows this header.
@@ -45,6 +46,7 @@ else
   echo "$0: needs the microgate engine: 'pip install microgate', or set MICROGATE to its path" >&2
 fi
 exit 127
+}
 """
 )
 HEADER = _SCRIPT.ljust(HEADER_BYTES - 1, b"#") + b"\n"
@@ -74,7 +76,7 @@ def is_artefact(path: Path) -> bool:
             head = file.read(HEADER_BYTES + len(MAGIC))
     except OSError:
         return False
-    return head.startswith(_FIRST_LINES) or head[HEADER_BYTES:] == MAGIC
+    return _opens_as_artefact(head) or head[HEADER_BYTES:] == MAGIC
 
 
 def open_artefact(path: Path) -> Artefact:
@@ -130,12 +132,12 @@ def _read(path: Path) -> bytes:
 
 def _lengths(head: bytes, size: int) -> tuple[int, int]:
     if len(head) < HEADER_BYTES + PRELUDE.size:
-        if head.startswith(_FIRST_LINES):
+        if _opens_as_artefact(head):
             raise _damaged("it is truncated")
         raise ArtefactError("is not an artefact", "build one with `microgate build PROJECT`")
     magic, number, manifest_length, plan_length = PRELUDE.unpack_from(head, HEADER_BYTES)
     if magic != MAGIC:
-        if head.startswith(_FIRST_LINES):
+        if _opens_as_artefact(head):
             raise _damaged("its magic number is wrong")
         raise ArtefactError("is not an artefact", "build one with `microgate build PROJECT`")
     if number > FORMAT:
@@ -149,6 +151,11 @@ def _lengths(head: bytes, size: int) -> tuple[int, int]:
     if size < expected:
         raise _damaged("it is truncated")
     return manifest_length, plan_length
+
+
+def _opens_as_artefact(head: bytes) -> bool:
+    """Whether a file's beginning is that of an artefact, be it cut within its first lines."""
+    return head.startswith(_FIRST_LINES) or (head.startswith(b"#!") and _FIRST_LINES.startswith(head))
 
 
 def _damaged(reason: str) -> ArtefactError:

@@ -39,6 +39,7 @@ PLAN = Plan(
     inputs=(("api_definitions/petstore.yaml", "ab" * 32),),
 )
 DATA = pack(PLAN)
+FIRST_CUT = len(b"#!/bin/sh\n{")  # below it there is nothing that a shell could refuse
 SHELLS = ["sh", "bash", *filter(shutil.which, ("dash", "zsh", "ksh"))]
 
 
@@ -81,6 +82,13 @@ def test_no_truncation_is_accepted():
         _refusal(DATA[:length])
 
 
+def test_every_piece_that_a_shell_would_run_is_told_from_a_description(tmp_path):
+    file = tmp_path / "piece"
+    for length in range(len(b"#!"), len(DATA)):
+        file.write_bytes(DATA[:length])
+        assert artefact.is_artefact(file), length
+
+
 def test_nothing_may_follow():
     assert "lengths do not add up" in _refusal(DATA + b"\n")
 
@@ -114,6 +122,7 @@ def test_a_newer_format_says_so():
         (b"x" * 5000, "is not an artefact"),
         (b"#!/bin/sh\necho hello\n" + b"#" * 5000, "is not an artefact"),
         (DATA[:500], "it is truncated"),
+        (DATA[:11], "it is truncated"),
         (DATA[:-1], "it is truncated"),
         (DATA.replace(b"exec", b"evil", 1), "its header was changed"),
         (DATA.replace(b"/petstore/v1", b"/petstore/v2"), "its digest does not match"),
@@ -140,6 +149,9 @@ def test_damage_does_not_hide_what_a_file_means_to_be(tmp_path):
     rows = [
         (DATA, True),
         (DATA[:100], True),
+        (DATA[:12], True),
+        (DATA[:2], True),
+        (DATA[:1], False),
         (b"@" + DATA[1:], True),
         (DATA.replace(b"MGATE", b"WRONG"), True),
         (b"openapi: 3.0.0\n", False),
@@ -243,3 +255,19 @@ class TestHeader:
         done = self._run([file], MICROGATE=str(tmp_path / "nothing"))
         assert done.returncode == 127
         assert done.stderr == f"{file}: $MICROGATE names no program: {tmp_path / 'nothing'}\n"
+
+    @pytest.mark.parametrize("shell", SHELLS)
+    def test_a_cut_artefact_never_ends_well(self, world, shell):
+        """A piece fails in the shell's words, or is handed to the engine, which refuses it."""
+        file, engine = world
+        engine.write_text('#!/bin/sh\necho "refused by the engine" >&2\nexit 1\n')
+        lines = [place + 1 for place, byte in enumerate(artefact.HEADER) if byte == ord("\n")]
+        ends = {place + near for place in lines for near in (-1, 0, 1)} | set(range(FIRST_CUT, 1024, 23))
+        for length in sorted(end for end in ends if end >= FIRST_CUT):
+            file.write_bytes(DATA[:length])
+            done = self._run([shutil.which(shell), file], MICROGATE=str(engine))
+            assert done.returncode != 0, length
+            assert done.stderr.strip(), length
+            assert done.stdout == ""
+            whole = DATA[:length].endswith(b"\n}") or length >= DATA.index(b"\n}\n") + 2
+            assert (done.stderr == "refused by the engine\n") is whole, length
