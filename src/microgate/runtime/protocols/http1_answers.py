@@ -34,9 +34,11 @@ class AnswerInput:
         "_framing_bytes",
         "_head_bytes",
         "_informational",
+        "_length",
         "_pairs",
         "_parser",
         "_reason",
+        "_rest",
         "complete",
         "reusable",
         "started",
@@ -57,6 +59,8 @@ class AnswerInput:
         self._informational = 0
         self._head_bytes = 0
         self._framing_bytes = 0
+        self._length: int | None = None
+        self._rest = 0  # of a body with a length, once its head is through
         self.started = False  # the final head was handed on
         self.complete = False
         self.reusable = False
@@ -66,6 +70,8 @@ class AnswerInput:
 
     def feed(self, data: bytes) -> Fault | None:
         """Take a piece of the answer to the exchange; the fault is why the connection cannot go on."""
+        if self._rest:
+            return self._take_body(data)
         assert self._parser is not None
         self._framing_bytes += len(data)
         if not self.started:
@@ -86,6 +92,21 @@ class AnswerInput:
             self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.header_size")
         elif self._framing_bytes > MAX_FRAMING_BYTES + len(data):
             self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.chunk_overhead")
+        elif self.started and self._length is not None:
+            # All that is left is counting, which needs no parser; most answers of any size are of this kind.
+            self._rest = self._length - self._exchange.bytes_out
+            self._parser = None
+        return self._fault
+
+    def _take_body(self, data: bytes) -> Fault | None:
+        left = self._rest - len(data)
+        if left < 0:
+            data = data[: self._rest]
+            self.reusable = False  # nobody asked for what follows
+        self._rest = max(0, left)
+        self.on_body(data)
+        if left <= 0 and self._fault is None:
+            self.finish()
         return self._fault
 
     # The parser's callbacks.
@@ -123,6 +144,7 @@ class AnswerInput:
             self._fault = self._fault or Fault(faults.BACKEND_BAD_ANSWER, "backend.transfer_encoding")
             return
         length, lines = framing
+        self._length = length
         self.started = True
         exchange.on_answer_head(status, status_line(status, self._reason), lines, length)
         if exchange.method == "HEAD":

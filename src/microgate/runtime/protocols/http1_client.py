@@ -207,6 +207,8 @@ class ClientConnection(asyncio.Protocol):
     def resume_answer(self) -> None:
         if self._paused:
             self._paused = False
+            if self._pieces is not None:
+                self._pieces.waited()
             self.deadline = monotonic() + self._bounds.idle
             self.transport.resume_reading()
 

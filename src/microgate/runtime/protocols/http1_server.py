@@ -316,6 +316,8 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
     def resume_body(self) -> None:
         if self._body_paused:
             self._body_paused = False
+            if self._pieces is not None:
+                self._pieces.waited()
             if self._phase == BODY:
                 self.deadline = monotonic() + self._door.body_timeout
             self._set_reading()

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONG_BODY_BYTES = 32_768 if sys.platform == "linux" else sys.maxsize  # from so many bytes on, a body is read in pieces
-MAX_UNSENT_BYTES = 262_144  # what the system holds of what a peer has not made room for
+MAX_UNSENT_BYTES = 131_072
 MAX_PIECE_BYTES = 65_536
 MIN_PIECE_BYTES = 4_096
+PROBING_PIECES = 3
 
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _UNSENT_REQUEST = 0x894B  # SIOCOUTQNSD of linux/sockios.h
@@ -55,12 +56,13 @@ def room(transport: Transport) -> int:
 class PieceReader(asyncio.BufferedProtocol):
     """Stands between a transport and `connection` while a long body comes; `room` is that of the side which it goes to."""
 
-    __slots__ = ("_connection", "_room", "_transport")
+    __slots__ = ("_brimful", "_connection", "_room", "_transport")
 
     def __init__(self, connection: asyncio.Protocol, transport: Transport, room: Callable[[], int]) -> None:
         self._connection = connection
         self._transport = transport
         self._room = room
+        self._brimful = 0  # pieces read in a row for a peer without room that was never waited for
 
     def begin(self, *, paused: bool) -> None:
         """Read for the connection from now on; `paused` says that it does not read at present."""
@@ -74,11 +76,22 @@ class PieceReader(asyncio.BufferedProtocol):
         # Half of the room each time: what is read last, and may have to wait here, is a small piece.
         size = self._room() >> 1
         if size >= MAX_PIECE_BYTES:
+            self._brimful = 0
             return _buffer
-        return _buffer[: max(size, MIN_PIECE_BYTES)]
+        if size < MIN_PIECE_BYTES:
+            # A peer that has no room and still takes piece after piece is reading as fast as we are.
+            self._brimful += 1
+            size = MIN_PIECE_BYTES << max(0, self._brimful - PROBING_PIECES)
+            if size >= MAX_PIECE_BYTES:
+                return _buffer
+        return _buffer[:size]
 
     def buffer_updated(self, nbytes: int) -> None:
         self._connection.data_received(bytes(_buffer[:nbytes]))
+
+    def waited(self) -> None:
+        """The other side could not take more for a while."""
+        self._brimful = 0
 
     def eof_received(self) -> bool | None:
         return self._connection.eof_received()
