@@ -1,4 +1,4 @@
-"""Settings of what the gateway says to backends: connections, TLS, proxies, identity headers, discovery."""
+"""Settings of what the gateway says to backends: connections, names, TLS, proxies, identity headers, discovery."""
 
 from typing import Annotated, Literal
 
@@ -76,6 +76,15 @@ class Backend(Section, frozen=True):
     proxy: Proxy = Proxy()
     tls: BackendTls = msgspec.field(name="sslConfig", default=BackendTls())
     response_limits: ResponseLimits = ResponseLimits()
+
+
+class Names(Section, frozen=True):
+    """How names of backends become addresses."""
+
+    name_servers: Annotated[
+        tuple[str, ...],
+        acts("name servers, as `192.0.2.1`, `192.0.2.1:5353` or `[2001:db8::1]:53`; none: the system's"),
+    ] = ()
 
 
 class Forwarding(Section, frozen=True):

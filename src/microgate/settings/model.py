@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from microgate.settings.backend import Backend, Etcd, Forwarding, HeaderConf, ResponseLimits, Server
+from microgate.settings.backend import Backend, Etcd, Forwarding, HeaderConf, Names, ResponseLimits, Server
 from microgate.settings.listener import (
     SHIPPED_KEY_STORE,
     SHIPPED_TRUST_STORE,
@@ -57,6 +57,7 @@ __all__ = [
     "KeyManager",
     "Listener",
     "MutualTls",
+    "Names",
     "ResponseLimits",
     "Revocation",
     "Runtime",
@@ -91,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, rename="camel"):
     )
     server: Server = Server()
     backend: Backend = msgspec.field(name="httpClients", default=Backend())
+    names: Names = msgspec.field(name="resolver", default=Names())
     http2: Http2 = Http2()
     mutual_tls: MutualTls = msgspec.field(name="mutualSSLConfig", default=MutualTls())
     security: Security = Security()

@@ -162,6 +162,34 @@ def backends(settings: Settings, finder: Finder) -> None:
         finder.found(catalogue.WEAK, key, f"`{key}` is false, so any trusted certificate passes for any backend")
 
 
+def name_servers(settings: Settings, finder: Finder) -> None:
+    """Name servers are addresses; a name would need one of them to be found."""
+    key = "resolver.nameServers"
+    for server in settings.names.name_servers:
+        if not _is_socket_address(server):
+            message = f"`{key}` has `{server}`, which is no address of a name server"
+            finder.found(
+                catalogue.ADDRESS, key, message, "write an IP address, or `192.0.2.1:5353`, `[2001:db8::1]:53`"
+            )
+
+
+def _is_socket_address(text: str) -> bool:
+    """Whether a text is an IP address, or one with a port, where IPv6 stands in brackets. No zones: c-ares mixes them up."""
+    import ipaddress
+
+    host, port = text, "53"
+    if text.startswith("["):
+        host, _, rest = text.removesuffix("]").removeprefix("[").partition("]:")
+        port = rest or (port if text.endswith("]") else "")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host and port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65_536
+
+
 def header_names(settings: Settings, finder: Finder) -> None:
     """Names of header fields are tokens (RFC 9110 §5.6.2)."""
     names = {
@@ -180,4 +208,4 @@ def header_names(settings: Settings, finder: Finder) -> None:
             finder.found(catalogue.RANGE, key, f"`{key}` is no name of a header: `{name}`")
 
 
-RULES: tuple[Rule, ...] = (listeners, proxies, certificates, issuers, backends, header_names)
+RULES: tuple[Rule, ...] = (listeners, proxies, certificates, issuers, backends, name_servers, header_names)

@@ -88,6 +88,16 @@ WRONG = [
     ('[[jwtTokenConfig]]\nissuer = "a"\njwksURL = "file:///x"\n', 3, "MG512", "no http or https address", ""),
     ("[listenerConfig]\ntrustedProxies = ['10.0.0.1/8']\n", 2, "MG512", "no network", "did you mean `10.0.0.0/8`?"),
     ("[listenerConfig]\ntrustedProxies = ['proxy']\n", 2, "MG512", "`proxy`, which is no network", "10.0.0.0/8"),
+    *(
+        (
+            f"[resolver]\nnameServers = ['192.0.2.1', '{server}']\n",
+            2,
+            "MG512",
+            f"`{server}`, which is no address",
+            "192.0.2.1:5353",
+        )
+        for server in ("dns.example", "", "192.0.2.1:", "192.0.2.1:65536", "[::1", "[::1]53", "[::1]:0", "fe80::1%lo")
+    ),
     ("[listenerConfig]\nhost = 'http://x'\n", 2, "MG512", "no host", ""),
     ("store_prod_endpoint_0 = 'backend:80'\n", 1, "MG512", "does not begin with `http://`", "http://host"),
     ("store_prod_endpoint_0 = 'http://backend:99999'\n", 1, "MG512", "port out of range", "http://host"),

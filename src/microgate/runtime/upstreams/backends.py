@@ -119,7 +119,7 @@ class Backends:
 
     def _pool(self, url: str, bounds: Bounds, limits: PoolLimits, connect_timeout: float) -> Pool:
         if self._resolver is None:
-            self._resolver = Resolver(self._loop)
+            self._resolver = Resolver(self._loop, servers=self._settings.names.name_servers)
         secure = url.startswith("https:")
         connector = Connector(
             self._loop, self._resolver, url, ssl_context=self._context() if secure else None, timeout=connect_timeout

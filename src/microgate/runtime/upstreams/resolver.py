@@ -1,7 +1,8 @@
 """Names to addresses, for as long as the name servers say so, and for longer while they say nothing.
 
-One per worker, over c-ares on the worker's own loop. `connect.py` asks it for every new connection. The hosts file,
-search domains and name servers are the system's. What a name has is refreshed when it is used, so an idle gateway asks nobody.
+One per worker, over c-ares on the worker's own loop. `connect.py` asks it for every new connection. The hosts file and
+search domains are the system's, and so are the name servers where the settings name none. What a name has is refreshed
+when it is used, so an idle gateway asks nobody.
 """
 
 from __future__ import annotations
