@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 
+from harness.backend import raw
 from harness.client import compose
 from harness.credentials import bearer
 from harness.descriptions import describe
@@ -76,3 +77,24 @@ def test_hostile_bytes_never_break_a_line(gateway):
         with contextlib.suppress(Ended):
             client.answer()
     assert len(running.log_lines(len(agents) + 1)) == len(agents) + 1
+
+
+def test_case_60_a_request_behind_a_client_that_leaves_is_counted_too(gateway, backend):
+    backend.script = lambda talk: talk.wait_for_end()
+    running = gateway(API)
+    with running.connect() as client:
+        client.send(compose("GET", "/a/1", [bearer()]) + compose("GET", "/a/2", [bearer()]))
+        backend.wait_for(1)
+    lines = running.log_lines(2)
+    assert [(line["status"], line["reason"]) for line in lines] == [(499, "client.abort")] * 2
+
+
+def test_case_60_a_request_behind_an_answer_that_ends_the_connection_is_counted_too(gateway, backend):
+    backend.script = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut", then="close")
+    running = gateway(API)
+    with running.connect() as client:
+        client.send(compose("GET", "/a/1", [bearer()]) + compose("GET", "/a/2", [bearer()]))
+        client.until_closed()
+    lines = {line["path"]: line["reason"] for line in running.log_lines(2)}
+    assert lines == {"/a/1": "backend.closed", "/a/2": "client.behind_last"}
+    assert len(backend.requests) == 1
