@@ -258,9 +258,15 @@ class TestBackground:
             taken.bind(("127.0.0.1", free_port))
             taken.listen()
             said = place.command("gateway", jar, "start", *self._keys(free_port), code=1)
-        assert said.startswith("gateway: error: the gateway did not start: ")
-        assert str(free_port) in said
+        own, *more = [line for line in said.splitlines() if line.startswith("gateway: error: ")]
+        assert str(free_port) in own
+        assert more == ["gateway: error: the gateway did not start"]
+        assert said.splitlines()[-1].startswith("hint: all it said is in ")
         assert "No gateway is running" in place.command("gateway", "stop")
+
+    def test_a_start_with_wrong_settings_shows_what_is_wrong_with_them(self, place, jar):
+        said = place.command("gateway", jar, "start", "--listenerConfig.httpPort=no", code=1)
+        assert "error[MG503]: command line: `listenerConfig.httpPort` must be an integer" in said
 
     def test_a_wrong_path_is_an_error(self, place):
         assert "Path to executable jar file is invalid" in place.command("gateway", "nothing.jar", "start", code=1)

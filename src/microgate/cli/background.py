@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from microgate.cli.console import printable
 from microgate.cli.state import state_folder
 from microgate.errors import StartError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 START_SECONDS = 60.0  # a gateway that takes longer is left to itself, with a word
 STOP_SECONDS = 600.0  # requests may finish first, for as long as the settings allow
 LOOK_SECONDS = 0.05
+MOST_LINES = 12  # of a log, in our own answer
 
 
 def start(words: list[str], console: Console) -> int:
@@ -93,7 +95,8 @@ def _await_start(process: subprocess.Popen[bytes], ready_file: Path, log: tuple[
     with console.progress("starting"):
         while not ready_file.exists():
             if process.poll() is not None:
-                raise StartError(f"the gateway did not start: {_last_error(*log)}", f"all it said is in {log[0]}")
+                console.say(_complaint(*log))
+                raise StartError("the gateway did not start", f"all it said is in {log[0]}")
             if time.monotonic() > deadline:
                 console.warning(
                     f"the gateway (process {process.pid}) does not serve yet", f"what it says is in {log[0]}"
@@ -106,12 +109,13 @@ def _await_start(process: subprocess.Popen[bytes], ready_file: Path, log: tuple[
     return 0
 
 
-def _last_error(log_file: Path, begins: int) -> str:
+def _complaint(log_file: Path, begins: int) -> str:
+    """What the gateway said from its first error on, else its last words; a few lines of it."""
     with log_file.open("rb") as file:
         file.seek(begins)
         lines = file.read(65_536).decode(errors="backslashreplace").splitlines()
-    errors = [line for line in lines if "error" in line]
-    return (errors or lines or ["it said nothing"])[0].removeprefix("gateway: ").removeprefix("error: ")
+    first = next((number for number, line in enumerate(lines) if "error" in line), -MOST_LINES)
+    return "\n".join(printable(line) for line in lines[first:][:MOST_LINES]) or "the gateway said nothing"
 
 
 def _places() -> tuple[Path, Path]:

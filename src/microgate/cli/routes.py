@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from microgate.cli.console import Console
     from microgate.plan.model import Api, Operation, Plan
 
-HEAD = ("METHOD", "PATH", "SECURITY", "LIMIT", "ENDPOINT", "TIMEOUT")
+HEAD = ("METHOD", "PATH", "SECURITY", "LIMIT", "ENDPOINT", "SANDBOX", "TIMEOUT")
 DEFAULT = "default"  # the listener's or backend's setting decides
 
 
@@ -45,6 +45,7 @@ def _row(plan: Plan, api: Api, operation: Operation) -> tuple[str, ...]:
         _security(operation),
         _limit(api, operation),
         " ".join(_urls(plan, operation.production)) or "-",
+        " ".join(_urls(plan, operation.sandbox)) or "-",
         _timeout(plan, operation),
     )
 

@@ -105,11 +105,12 @@ def verify(data: bytes) -> Artefact:
     manifest = content[PRELUDE.size : PRELUDE.size + manifest_length]
     plan = content[PRELUDE.size + manifest_length :]
     assert len(plan) == plan_length
+    digest = hashlib.sha256(data).hexdigest()
     try:
         return Artefact(
             manifest=msgspec.json.decode(manifest, type=Manifest),
-            plan=decode(bytes(plan)),
-            digest=hashlib.sha256(data).hexdigest(),
+            plan=msgspec.structs.replace(decode(bytes(plan)), digest=digest),
+            digest=digest,
             size_bytes=len(data),
         )
     except (msgspec.MsgspecError, RecursionError) as error:

@@ -111,6 +111,7 @@ class Plan(_Struct, frozen=True):
     policies: tuple[Policy, ...] = ()
     format: int = FORMAT
     inputs: tuple[tuple[str, str], ...] = ()  # (path relative to the project, hex SHA-256), sorted
+    digest: str = ""  # hex SHA-256 of the artefact that it was opened from; never within one
 
 
 def encode(plan: Plan) -> bytes:

@@ -15,7 +15,8 @@ from microgate.runtime.exchange import Consumer, Exchange
 @pytest.fixture
 def plan():
     operations = (Operation("getPet", "GET", "/pet/{id}"), Operation("addPet", "POST", "/pet"))
-    return Plan("shop", "0.1.0", (Api("api_1", "Pets", "1.0", "/pets/1", "pets.yaml", operations),), ())
+    api = Api("api_1", "Pets", "1.0", "/pets/1", "pets.yaml", operations)
+    return Plan("shop", "0.1.0", (api,), (), digest="0123456789abcdef" * 4)
 
 
 @pytest.fixture
