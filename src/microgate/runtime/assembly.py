@@ -70,7 +70,9 @@ class Gateway:
         self._accounting = accounting.Accounting(plan, settings, services)
         counter = self._accounting.metrics.counter
         counts = Counts(self._accounting.metrics.gauge, counter)
-        self._security = SecurityContext(settings, services.channel, counter=counter)
+        self._security = SecurityContext(
+            settings, services.channel, counter=counter, gauge=self._accounting.metrics.gauge
+        )
         own_names = frozenset({settings.backend_jwt_header.header.lower().encode()})
         self._backends = Backends(plan, settings, services.loop, self._exchanges, own_names, counts)
         self._door = Door(settings, self._clients, self, own_names, counter)

@@ -39,7 +39,8 @@ STEWARD_MARGIN_SECONDS = 0.4
 class Crew:
     """Serves one generation. `established` once every process of it has served at the same time."""
 
-    def __init__(self, plan: Plan, settings: Settings, premises: Premises, signals: Signals) -> None:
+    def __init__(self, plan: Plan, settings: Settings, premises: Premises, signals: Signals, *, leads: bool) -> None:
+        """`leads`: it answers for the gateway from the start, because there is nobody before it."""
         self._plan = plan
         self._settings = settings
         self._premises = premises
@@ -49,6 +50,7 @@ class Crew:
             self._metrics = make_region("metrics", metrics.region_size(plan, premises.slots))
         except (OSError, ValueError) as error:
             raise StartError(f"cannot get memory and sockets for {premises.slots} workers: {error}") from error
+        premises.ledger.begin(plan, self._metrics, premises.slots)
         self._due: dict[int, float] = {}
         self._quick_deaths: dict[int, int] = {}
         self._deadline = float("inf")  # who has not ended by then is killed
@@ -57,6 +59,7 @@ class Crew:
         self.established = False
         self.ending = False
         self.unready = False  # the steward has said that readiness fails
+        self.leads = leads  # its steward has the admin listener
 
     # Beginning.
 
@@ -76,8 +79,15 @@ class Crew:
     def _live_as_steward(self, line: Lifeline) -> None:
         listeners = self._premises.listeners
         listeners.keep(None)
-        desk = steward.Desk(self._plan, self._settings, self._premises.slots, self._metrics, listeners.admin_socket)
-        steward.serve(desk, tuple(pair.steward for pair in self._pairs), line)
+        desk = steward.Desk(
+            plan=self._plan,
+            settings=self._settings,
+            workers=self._premises.slots,
+            metrics=self._metrics,
+            ledger=self._premises.ledger,
+            admin=listeners.admin_socket,
+        )
+        steward.serve(desk, tuple(pair.steward for pair in self._pairs), line, leads=self.leads)
 
     def _live_as_worker(self, slot: int, line: Lifeline) -> None:
         premises = self._premises
@@ -120,12 +130,18 @@ class Crew:
                     self.established = True
             elif message == lifeline.UNREADY:
                 self.unready = True
+            elif message == lifeline.RETIRED:
+                self.leads = False
             else:
                 child.failure = lifeline.failure(message) or child.failure
 
     def _on_death(self, seat: int, child: Child) -> None:
         del self.children[seat]
         how = child.bury()
+        if seat == STEWARD:
+            self.leads = self.leads and not self.ending
+        else:
+            metrics.Metrics(self._metrics, self._plan, seat).forget_present()
         if self.ending:
             return
         if not self.established:
@@ -182,6 +198,11 @@ class Crew:
         if STEWARD in self.children:
             self.children[STEWARD].line.tell(order)
 
+    def lead(self) -> None:
+        """Nobody else has the admin listener any more: it is this crew's."""
+        self.leads = True
+        self.tell_steward(lifeline.LEAD)
+
     def end(self, order: bytes) -> None:
         """Give the workers the order to finish, DRAIN or RETIRE; the steward follows once they have gone."""
         self.ending = True
@@ -206,6 +227,7 @@ class Crew:
         for pair in self._pairs:
             for end in pair:
                 end.close()
+        self._premises.ledger.end(self._metrics)
         self._metrics.close()
 
     def abandon(self) -> None:

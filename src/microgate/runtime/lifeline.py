@@ -14,12 +14,14 @@ from typing import Final
 # Orders of the supervisor.
 DRAIN: Final = b"drain"  # stop accepting, finish what is in flight, end
 RETIRE: Final = b"retire"  # the same, but a successor takes over the listeners
+LEAD: Final = b"lead"  # to a steward: the admin listener is yours
 STOP: Final = b"stop"  # end as soon as what is at hand is written
 REFRESH: Final = b"refresh"  # look at certificate files now
 
 # Words of a child.
 SERVING: Final = b"serving"
 UNREADY: Final = b"unready"  # the steward's answer to DRAIN: readiness fails from now on
+RETIRED: Final = b"retired"  # the steward's answer to RETIRE: it has let go of the admin listener
 _FAILED: Final = b"failed\0"
 
 _MAX_BYTES = 4_096

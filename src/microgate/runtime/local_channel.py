@@ -46,6 +46,7 @@ class LocalSwitchboard:
     def seat(self) -> Seat:
         seat = Seat(self)
         self._seats.append(seat)
+        self._loop.call_soon(self.flush)
         return seat
 
     def leave(self, seat: Seat) -> None:
@@ -65,7 +66,8 @@ class LocalSwitchboard:
         return True
 
     def flush(self) -> None:
-        while self._waiting:
+        """Deliver what waits; it goes on waiting while one steward has gone and the next is not there yet."""
+        while self._waiting and self._seats:
             self.deliver(0, self._waiting.popleft())
 
 

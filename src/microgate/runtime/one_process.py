@@ -22,6 +22,7 @@ from microgate.runtime.signals import HANDLED
 from microgate.runtime.watched_files import WatchedFiles
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Coroutine
 
     from microgate.plan.model import Plan
@@ -48,6 +49,7 @@ class OneProcess:
         self._premises = open_premises(generation.settings, assemble, 1)
         self._worker: worker.Worker | None = None
         self._steward: steward.Steward | None = None
+        self._region: mmap.mmap  # what the worker counts in
         self._files = WatchedFiles(generation.watch) if generation.reload is not None else None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -102,17 +104,25 @@ class OneProcess:
             max_connections=premises.max_connections,
             assemble=premises.assemble,
         )
+        desk = steward.Desk(plan, settings, 1, region, premises.ledger, premises.listeners.admin_socket)
         channel = self._switchboard.channel()
         following = worker.Worker(post, channel)
         self._switchboard.connect(channel)
+        premises.ledger.begin(plan, region, 1)
         successor = steward.Steward(self._switchboard)
         if self._steward is not None and self._worker is not None:
             await self._steward.stop()
-            self._spawn(self._worker.drain(successor=True))
-        desk = steward.Desk(plan, settings, 1, region, premises.listeners.admin_socket)
+            self._spawn(self._finish(self._worker, self._region))
         await successor.start(steward.list_jobs(desk))
-        self._steward, self._worker = successor, following
+        self._steward, self._worker, self._region = successor, following, region
         await following.start()
+        self._switchboard.flush()
+        await successor.lead(steward.list_leading_jobs(desk))
+
+    async def _finish(self, before: worker.Worker, region: mmap.mmap) -> None:
+        await before.drain(successor=True)
+        self._switchboard.flush()
+        self._premises.ledger.end(region)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)

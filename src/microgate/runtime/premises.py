@@ -1,4 +1,7 @@
-"""What outlives generations: listeners, TLS contexts, and the bounds that the machine sets. Opened once, before any fork."""
+"""What outlives generations: listeners, TLS contexts, what was counted, and the bounds that the machine sets.
+
+The supervisor opens it once, before any fork.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from microgate.runtime import capacity
 from microgate.runtime.listeners import Listeners, open_listeners
+from microgate.runtime.observability.ledger import Ledger
 from microgate.runtime.tls import ServerTls
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ class Premises:
     slots: int  # of workers
     max_connections: int  # per worker
     assemble: Assemble
+    ledger: Ledger
 
 
 def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premises:
@@ -37,6 +42,7 @@ def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premise
         slots=slots,
         max_connections=capacity.connection_limit(settings.listener.max_connections, descriptors),
         assemble=assemble,
+        ledger=Ledger(),
     )
 
 

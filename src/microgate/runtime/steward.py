@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     import socket
 
     from microgate.plan.model import Plan
-    from microgate.runtime.channel import Switchboard
+    from microgate.runtime.channel import Seat, Switchboard
     from microgate.runtime.control import Job
     from microgate.runtime.lifeline import Lifeline
+    from microgate.runtime.observability.ledger import Ledger
     from microgate.settings.model import Settings
 
 log = logging.getLogger("microgate.steward")
@@ -44,39 +45,52 @@ class Desk:
     settings: Settings
     workers: int
     metrics: mmap.mmap
+    ledger: Ledger
     admin: socket.socket | None
 
 
 def list_jobs(desk: Desk) -> list[Job]:
+    """What goes on while the generation has a worker."""
     counted = Metrics(desk.metrics, desk.plan, desk.workers)
     return [
         *keys.jobs(desk.settings, counted.counter),
-        *observability.jobs(desk.plan, desk.settings, desk.metrics, desk.admin),
+        *observability.jobs(desk.plan, desk.settings, desk.metrics),
     ]
 
 
-def list_jobs_in_retirement(desk: Desk) -> list[Job]:
-    """What remains to do once a new crew has taken over: to write the lines of the workers that finish."""
-    return observability.jobs(desk.plan, desk.settings, desk.metrics, None)
+def list_leading_jobs(desk: Desk) -> list[Job]:
+    """What only the generation does that answers for the gateway."""
+    return observability.leading_jobs(desk.plan, desk.metrics, desk.ledger, desk.admin)
 
 
 class Steward:
-    """Keeps jobs running over a hub."""
+    """Keeps jobs running over a hub; those of `lead` end with `retire`, all with `stop`."""
 
     def __init__(self, hub: Switchboard) -> None:
         self._hub = hub
         self._tasks: list[asyncio.Task[None]] = []
+        self._leading: list[asyncio.Task[None]] = []
+        self._seats: set[Seat] = set()
 
     async def start(self, jobs: list[Job]) -> None:
         """Start the jobs and give each the chance to subscribe."""
+        self._tasks += await self._start(jobs)
+
+    async def lead(self, jobs: list[Job]) -> None:
+        """Start jobs that a successor takes over."""
+        self._leading += await self._start(jobs)
+
+    async def _start(self, jobs: list[Job]) -> list[asyncio.Task[None]]:
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._keep(job)) for job in jobs]
+        tasks = [loop.create_task(self._keep(job)) for job in jobs]
         await asyncio.sleep(0)
+        return tasks
 
     async def _keep(self, job: Job) -> None:
         delay = RETRY_SECONDS
         while True:
             seat = self._hub.seat()
+            self._seats.add(seat)
             try:
                 await job(seat)
             except Exception:
@@ -84,7 +98,7 @@ class Steward:
             else:
                 return
             finally:
-                self._hub.leave(seat)
+                self._leave(seat)
             await asyncio.sleep(delay)
             delay = min(2 * delay, MAX_RETRY_SECONDS)
 
@@ -92,34 +106,57 @@ class Steward:
         """Readiness fails from now on."""
         self._hub.deliver(-1, Drain())
 
+    def _leave(self, seat: Seat) -> None:
+        if seat in self._seats:
+            self._seats.remove(seat)
+            self._hub.leave(seat)
+
+    async def retire(self) -> None:
+        """End the leading jobs: a successor leads."""
+        tasks, self._leading = self._leading, []
+        await self._end(tasks)
+
     async def stop(self) -> None:
-        """Cancel the jobs and wait for them to write what they hold."""
-        for task in self._tasks:
+        """Cancel the jobs and wait for them to write what they hold; what comes from now on is the successor's."""
+        for seat in tuple(self._seats):
+            self._leave(seat)
+        tasks, self._tasks, self._leading = [*self._tasks, *self._leading], [], []
+        await self._end(tasks)
+
+    @staticmethod
+    async def _end(tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSING_SECONDS)
-        self._tasks = []
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
 
 
-def serve(desk: Desk, ends: tuple[socket.socket, ...], line: Lifeline) -> None:
-    """The life of the steward's process: to the order to stop, or to the death of the supervisor."""
-    run(_live(desk, ends, line))
+def serve(desk: Desk, ends: tuple[socket.socket, ...], line: Lifeline, *, leads: bool) -> None:
+    """The life of the steward's process: to the order to stop, or to the death of the supervisor.
+
+    One that does not lead waits for the order to, because until then another steward answers for the gateway.
+    """
+    run(_live(desk, ends, line, leads=leads))
 
 
-async def _live(desk: Desk, ends: tuple[socket.socket, ...], line: Lifeline) -> None:
+async def _live(desk: Desk, ends: tuple[socket.socket, ...], line: Lifeline, *, leads: bool) -> None:
     loop = asyncio.get_running_loop()
     hub = StewardHub(loop, ends)
     steward = Steward(hub)
     orders = Orders(line)
     await steward.start(list_jobs(desk))
+    if leads:
+        await steward.lead(list_leading_jobs(desk))
     hub.open()
     line.tell(lifeline.SERVING)
     while (order := await orders.get()) not in {b"", lifeline.STOP}:
         if order == lifeline.DRAIN:
             steward.begin_drain()
             line.tell(lifeline.UNREADY)
+        elif order == lifeline.LEAD:
+            await steward.lead(list_leading_jobs(desk))
         elif order == lifeline.RETIRE:
-            await steward.stop()
-            await steward.start(list_jobs_in_retirement(desk))
+            await steward.retire()
+            line.tell(lifeline.RETIRED)
     hub.close()
     await steward.stop()

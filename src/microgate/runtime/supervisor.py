@@ -38,6 +38,7 @@ log = logging.getLogger("microgate.supervisor")
 TICK_SECONDS = 0.02  # while something is due
 WATCH_SECONDS = 0.25  # between two looks at a project that is being developed
 UNREADY_SECONDS = 0.25  # for the steward to let readiness fail before the workers stop accepting
+HANDOVER_SECONDS = 0.5  # for the old steward to let go of the admin listener
 
 
 def serve(generation: Generation, assemble: Assemble | None = None, *, fork: bool | None = None) -> int:
@@ -70,6 +71,8 @@ class Supervisor:
         self._signals = Signals()
         self._crews: list[Crew] = []
         self._coming: Crew | None = None  # a successor that does not serve yet
+        self._heir: Crew | None = None  # serves, and will have the admin listener once the crew before it lets go
+        self._lead_by = 0.0  # by then at the latest
         self._watch = WatchedFiles(generation.watch) if generation.reload is not None else None
         self._look_at = 0.0
         self._stopping = False
@@ -132,6 +135,7 @@ class Supervisor:
             if crew.ending and not crew.children:
                 self._crews.remove(crew)
                 crew.close()
+        self._hand_over(now)
         if self._watch is not None and not self._stopping and now >= self._look_at:
             self._look_at = now + WATCH_SECONDS
             if self._coming is None and self._watch.changed():
@@ -143,7 +147,7 @@ class Supervisor:
     # Beginning and swapping.
 
     def _begin_crew(self, plan: Plan, settings: Settings) -> None:
-        crew = Crew(plan, settings, self._premises, self._signals)
+        crew = Crew(plan, settings, self._premises, self._signals, leads=not self._crews)
         strangers = self._lines()
         self._crews.append(crew)
         self._coming = crew
@@ -159,6 +163,7 @@ class Supervisor:
             if old is not crew and not old.ending:
                 old.tell_steward(lifeline.RETIRE)
                 old.end(lifeline.RETIRE)
+        self._heir, self._lead_by = crew, monotonic() + HANDOVER_SECONDS
         if self._announced:
             log.info("the new version serves")
             return
@@ -168,6 +173,15 @@ class Supervisor:
         log.info("serving on %s with %d worker%s", names, slots, "" if slots == 1 else "s")
         if self._generation.ready_file is not None:
             write_ready_file(self._generation.ready_file, self._listeners)
+
+    def _hand_over(self, now: float) -> None:
+        """Let the heir lead once no other does: a scraper must not meet both, the older one knows less."""
+        heir = self._heir
+        if heir is None or (now < self._lead_by and any(crew.leads for crew in self._crews if crew is not heir)):
+            return
+        self._heir = None
+        if not heir.leads:
+            heir.lead()
 
     def _reload(self) -> None:
         assert self._generation.reload is not None
@@ -204,6 +218,7 @@ class Supervisor:
         if self._coming is not None:
             self._abandon_coming()
         log.info("stopping: requests in flight may finish")
+        self._hand_over(self._lead_by)
         self._unready_by = monotonic() + UNREADY_SECONDS
         for crew in self._crews:
             crew.tell_steward(lifeline.DRAIN)

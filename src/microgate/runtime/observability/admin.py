@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 8_192
 MAX_CONNECTIONS = 64
 PATIENCE_SECONDS = 10.0
+CLOSING_SECONDS = 0.25  # a scraper whose answer is on its way may have it
+
+_CLOSING_STEP_SECONDS = 0.005
 
 log = logging.getLogger("microgate.admin")
 
@@ -55,7 +58,13 @@ class Admin:
     def connection(self) -> asyncio.Protocol:
         return Connection(self)
 
-    def close(self) -> None:
+    async def close(self, patience_seconds: float = CLOSING_SECONDS) -> None:
+        """Let what was asked be answered, then end all connections; nobody may connect any more."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience_seconds
+        await asyncio.sleep(0)  # for connections that were accepted just now
+        while self.connections and loop.time() < deadline:  # noqa: ASYNC110 - there is no event for the last one
+            await asyncio.sleep(_CLOSING_STEP_SECONDS)
         for connection in list(self.connections):
             connection.abort()
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microgate.runtime import faults
-from microgate.runtime.observability.metrics import BOUNDS_US, COUNTERS, OTHER_STATUS, Histogram, Row, Totals
+from microgate.runtime.observability.metrics import BOUNDS_US, COUNTERS, GAUGES, OTHER_STATUS, Histogram, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from microgate.runtime.pipeline import Labels
+    from microgate.runtime.observability.ledger import Ledger, Series
 
 PLAIN_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -43,22 +43,29 @@ _COUNTER_HELP = {
 }
 assert set(_COUNTER_HELP) == set(COUNTERS)
 
+_GAUGE_HELP = {
+    "active_requests": "Requests in flight.",
+    "connections": "Open connections of clients.",
+    "upstream_connections": "Open connections to backends.",
+    "token_verdicts": "Verdicts on tokens that are remembered.",
+    "token_verdict_bytes": "Memory that is reckoned for them.",
+}
+assert set(_GAUGE_HELP) == set(GAUGES)
 
-def render(totals: Totals, rows: Sequence[Labels], info: Mapping[str, str], *, openmetrics: bool = False) -> bytes:
-    """The whole page. `rows` name the rows of `totals`; `info` are the labels of `microgate_artefact_info`."""
+
+def render(ledger: Ledger, workers: int, info: Mapping[str, str], *, openmetrics: bool = False) -> bytes:
+    """The whole page. `workers` is their number; `info` are the labels of `microgate_artefact_info`."""
     page = _Page(openmetrics)
-    counted = [(_operation(rows[position]), row) for position, row in totals.rows()]
+    counted = [(_operation(series), row) for series, row in ledger.rows()]
     page.durations(counted)
     page.bodies(counted)
     page.faults(counted)
-    page.single("http_server_active_requests", "gauge", "Requests in flight.", totals.gauge("active_requests"))
-    page.single("microgate_connections", "gauge", "Open connections of clients.", totals.gauge("connections"))
-    page.single(
-        "microgate_upstream_connections", "gauge", "Open connections to backends.", totals.gauge("upstream_connections")
-    )
-    page.single("microgate_workers", "gauge", "Worker processes.", totals.workers)
+    for name in GAUGES:
+        shown = "http_server_active_requests" if name == "active_requests" else f"microgate_{name}"
+        page.single(shown, "gauge", _GAUGE_HELP[name], ledger.gauge(name))
+    page.single("microgate_workers", "gauge", "Worker processes.", workers)
     for name in COUNTERS:
-        page.single(f"microgate_{name}", "counter", _COUNTER_HELP[name], totals.counter(name))
+        page.single(f"microgate_{name}", "counter", _COUNTER_HELP[name], ledger.counter(name))
     page.family("microgate_artefact_info", "gauge", "What is served.")
     page.sample("microgate_artefact_info", _labels(info), 1)
     return page.text()
@@ -72,14 +79,14 @@ def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _operation(labels: Labels) -> str:
+def _operation(series: Series) -> str:
     return _labels(
         {
-            "http_request_method": labels.method,
-            "http_route": labels.route,
-            "api": labels.api,
-            "api_version": labels.version,
-            "operation_id": labels.operation_id,
+            "http_request_method": series.method,
+            "http_route": series.route,
+            "api": series.api,
+            "api_version": series.version,
+            "operation_id": series.operation_id,
         }
     )
 

@@ -1,6 +1,6 @@
-"""What this room does once: the log writer and the admin listener, as jobs of the steward.
+"""What this room does once: the log writer, the roll of the workers and the admin listener, as jobs of the steward.
 
-`prove` is for the supervisor, before anything serves; `jobs` for the steward. Readiness is kept in the shared region, so
+`prove` is for the supervisor, before anything serves; the jobs for the steward. Readiness is kept in the shared region, so
 that a steward started anew knows who serves.
 """
 
@@ -14,7 +14,7 @@ from microgate.runtime.control import Drain, Hello, LogLines
 from microgate.runtime.observability import access_log, exposition, log_writer
 from microgate.runtime.observability.admin import Admin, Page
 from microgate.runtime.observability.log_writer import LogWriter
-from microgate.runtime.observability.metrics import Metrics, Totals, rows
+from microgate.runtime.observability.metrics import Metrics, Totals
 
 if TYPE_CHECKING:
     import socket
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from microgate.plan.model import Plan
     from microgate.runtime.control import Hub, Job
     from microgate.runtime.observability.admin import Maker
+    from microgate.runtime.observability.ledger import Ledger
     from microgate.runtime.observability.metrics import Region
     from microgate.settings.model import Settings
+
+SHORT_DIGEST = 12  # hex digits of an artefact's digest that tell it from others in a label
 
 
 def prove(settings: Settings) -> None:
@@ -33,9 +36,20 @@ def prove(settings: Settings) -> None:
         log_writer.prove(wanted.path)
 
 
-def jobs(plan: Plan, settings: Settings, region: Region, admin_socket: socket.socket | None) -> list[Job]:
-    """The jobs that the settings ask for. `region` is what the workers count in; the socket listens or is bound."""
+def jobs(plan: Plan, settings: Settings, region: Region) -> list[Job]:
+    """The jobs of a whole life: who serves, and the access log if the settings ask for one; `region` is counted in."""
     wanted = access_log.wanted(settings)
+
+    async def call_the_roll(hub: Hub) -> None:
+        totals = Totals(region, plan, hub.workers)
+        count_start = Metrics(region, plan, hub.workers).counter("worker_starts")
+
+        def on_hello(slot: int, message: Hello) -> None:
+            if totals.mark_serving(slot, message.pid):
+                count_start(1)
+
+        hub.subscribe(Hello, on_hello)
+        await asyncio.Event().wait()
 
     async def write_log(hub: Hub) -> None:
         writer = LogWriter(wanted.path, Metrics(region, plan, hub.workers))
@@ -45,9 +59,16 @@ def jobs(plan: Plan, settings: Settings, region: Region, admin_socket: socket.so
         finally:
             await writer.close()
 
+    return [call_the_roll, write_log] if wanted.format != "off" else [call_the_roll]
+
+
+def leading_jobs(plan: Plan, region: Region, ledger: Ledger, admin_socket: socket.socket | None) -> list[Job]:
+    """The job of the generation that answers for the gateway: the admin listener. The socket listens or is bound."""
+    if admin_socket is None:
+        return []
+
     async def serve_admin(hub: Hub) -> None:
-        assert admin_socket is not None
-        state = State(plan, region, hub)
+        state = State(plan, region, ledger, hub)
         admin = Admin(state.pages(), {"/metrics": state.metrics})
         # A server closes its socket in the end; a job that is started anew needs another.
         server = await asyncio.get_running_loop().create_server(admin.connection, sock=admin_socket.dup())
@@ -55,31 +76,20 @@ def jobs(plan: Plan, settings: Settings, region: Region, admin_socket: socket.so
             await asyncio.Event().wait()
         finally:
             server.close()
-            admin.close()
+            await admin.close()
 
-    offered: list[Job] = []
-    if wanted.format != "off":
-        offered.append(write_log)
-    if admin_socket is not None:
-        offered.append(serve_admin)
-    return offered
+    return [serve_admin]
 
 
 class State:
     """What the admin pages tell: who serves, whether the gateway drains, and the sums of what was counted."""
 
-    def __init__(self, plan: Plan, region: Region, hub: Hub) -> None:
+    def __init__(self, plan: Plan, region: Region, ledger: Ledger, hub: Hub) -> None:
         self._plan = plan
-        self._rows = rows(plan)
         self._totals = Totals(region, plan, hub.workers)
-        self._count_start = Metrics(region, plan, hub.workers).counter("worker_starts")
+        self._ledger = ledger
         self._draining = False
-        hub.subscribe(Hello, self._on_hello)
         hub.subscribe(Drain, self._on_drain)
-
-    def _on_hello(self, slot: int, message: Hello) -> None:
-        if self._totals.mark_serving(slot, message.pid):
-            self._count_start(1)
 
     def _on_drain(self, slot: int, message: Drain) -> None:
         self._draining = True
@@ -105,11 +115,13 @@ class State:
     def metrics(self, accept: str) -> Page:
         openmetrics = "application/openmetrics-text" in accept
         kind = exposition.OPENMETRICS_TYPE if openmetrics else exposition.PLAIN_TYPE
-        return Page(200, exposition.render(self._totals, self._rows, self._info(), openmetrics=openmetrics), kind)
+        page = exposition.render(self._ledger, self._totals.workers, self._info(), openmetrics=openmetrics)
+        return Page(200, page, kind)
 
     def version(self) -> Page:
-        about = {**self._info(), "inputs": dict(self._plan.inputs)}
+        about = {**self._info(), "digest": self._plan.digest, "inputs": dict(self._plan.inputs)}
         return Page(200, json.dumps(about, indent=2).encode() + b"\n", "application/json")
 
     def _info(self) -> dict[str, str]:
-        return {"project": self._plan.project, "engine": self._plan.engine}
+        plan = self._plan
+        return {"project": plan.project, "engine": plan.engine, "digest": plan.digest[:SHORT_DIGEST]}

@@ -1,7 +1,7 @@
-"""Counters in shared memory: how the region is laid out, the end that a worker writes and the end that the steward sums.
+"""Counters in shared memory: how the region is laid out, the end that a worker writes and the end that is summed.
 
 The region is one array of 64-bit words: a block per worker slot, written by that worker alone, and one for the steward.
-A successor goes on in its slot's block. What the numbers are called outside is in exposition.py.
+A successor goes on in its slot's block. ledger.py adds generations up; what the numbers are called outside is in exposition.py.
 """
 
 from __future__ import annotations
@@ -60,7 +60,13 @@ COUNTERS = (
     "key_set_fetches",
     "key_set_failures",
 )
-GAUGES = ("active_requests", "connections", "upstream_connections")  # the first is changed by `beginner` and `recorder`
+GAUGES = (
+    "active_requests",  # changed by `beginner` and `recorder`
+    "connections",
+    "upstream_connections",
+    "token_verdicts",
+    "token_verdict_bytes",
+)
 
 UNROUTED = 0  # the row of requests that belong to no operation
 
@@ -130,8 +136,12 @@ class Metrics:
         self._cells = memoryview(region).cast("B").cast("q")
         self._base = slot * _block_words(row_count)
         self._rows = self._base + _TOUCHED + row_count
+        self.forget_present()  # what a dead predecessor held is gone
+
+    def forget_present(self) -> None:
+        """The process of this slot has ended: nothing of it is in flight or open."""
         for position in range(len(GAUGES)):
-            self._cells[self._base + _GAUGES + position] = 0  # what a dead predecessor held is gone
+            self._cells[self._base + _GAUGES + position] = 0
 
     def gauge(self, name: str) -> Callable[[int], None]:
         """The function that changes one of `GAUGES` by a difference."""
@@ -238,6 +248,10 @@ class Histogram:
         for position in range(BUCKETS):
             self.buckets[position] += cells[cell + 1 + position]
 
+    def fold(self, other: Histogram) -> None:
+        self.sum_us += other.sum_us
+        self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
+
     @property
     def count(self) -> int:
         return sum(self.buckets)
@@ -271,6 +285,16 @@ class Row:
         for position in range(len(self.faults)):
             self.faults[position] += cells[base + _FAULTS + position]
 
+    def fold(self, other: Row) -> None:
+        """Add what was counted for the same operation elsewhere."""
+        for status, histogram in other.statuses.items():
+            self.statuses.setdefault(status, Histogram()).fold(histogram)
+        self.upstream.fold(other.upstream)
+        self.gateway_us += other.gateway_us
+        self.bytes_in += other.bytes_in
+        self.bytes_out += other.bytes_out
+        self.faults = [mine + theirs for mine, theirs in zip(self.faults, other.faults, strict=True)]
+
 
 class Totals:
     """The region as the steward sees it: sums over all blocks, and who serves."""
@@ -301,6 +325,10 @@ class Totals:
                     row.add(self._cells, block + _TOUCHED + self._row_count + position * _ROW_WORDS)
             if row is not None:
                 yield position, row
+
+    def close(self) -> None:
+        """Let go of the region, so that it can be closed."""
+        self._cells.release()
 
     def mark_serving(self, slot: int, pid: int) -> bool:
         """A worker said hello; True if it is another than before."""

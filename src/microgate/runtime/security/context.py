@@ -27,7 +27,8 @@ VERDICT_BYTES = 32 << 20
 
 
 class SecurityContext:
-    """`channel` leads to the steward, None where there is none; `clock` gives seconds since 1970, `counter` counts.
+    """`channel` leads to the steward, None where there is none; `clock` gives seconds since 1970, `counter` and
+    `gauge` give what counts.
 
     Raises KeyMaterialError when a configured key cannot be had.
     """
@@ -38,11 +39,11 @@ class SecurityContext:
         channel: Channel | None,
         *,
         counter: Counter = uncounted,
+        gauge: Counter = uncounted,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
-        evicted = counter("token_verdicts_evicted")
-        self.verdicts = Verdicts(VERDICT_BYTES, settings.caching.token_cache_capacity, clock, evicted)
+        self.verdicts = Verdicts(VERDICT_BYTES, settings.caching.token_cache_capacity, clock, counter, gauge)
         self._verified = counter("token_verifications")
         self._clock = clock
         self._refusals: dict[tuple[str, ...], Refusals] = {}

@@ -1,6 +1,7 @@
 """What this room counts, by name, and the counter that counts nothing.
 
-Assembly and the steward hand in `Metrics.counter`, which gives the function that adds to one of `NAMES`.
+Assembly and the steward hand in `Metrics.counter`, which gives the function that adds to one of `NAMES`, and assembly
+`Metrics.gauge` for `GAUGES`.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ NAMES = (
     "key_set_fetches",  # questions to issuers for their key sets
     "key_set_failures",  # those that brought no key set
 )
+GAUGES = (
+    "token_verdicts",  # that are remembered
+    "token_verdict_bytes",  # reckoned for them
+)
 
 Add: TypeAlias = Callable[[int], None]
 Counter: TypeAlias = Callable[[str], Add]
 
 
 def uncounted(name: str) -> Add:
-    assert name in NAMES
+    assert name in NAMES + GAUGES
     return _drop
 
 

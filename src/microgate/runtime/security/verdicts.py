@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
+from microgate.runtime.security.counting import uncounted
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from microgate.runtime.exchange import Consumer
-    from microgate.runtime.security.counting import Add
+    from microgate.runtime.security.counting import Counter
 
 # What one entry takes besides the bytes of its key: objects, and claims decoded to several times their text. Measured
 # with tokens of 10 to 100 claims; tests hold the sum against the allocator's.
@@ -29,15 +31,27 @@ class Verdict(NamedTuple):
 
 
 class Verdicts:
-    """A map from header value to verdict, bounded in bytes and entries. `find` is what the common way calls."""
+    """A map from header value to verdict, bounded in bytes and entries. `find` is what the common way calls.
 
-    def __init__(self, capacity_bytes: int, max_entries: int, clock: Callable[[], float], evicted: Add) -> None:
+    `counter` and `gauge` give the functions that change a metric; finding a verdict changes none.
+    """
+
+    def __init__(
+        self,
+        capacity_bytes: int,
+        max_entries: int,
+        clock: Callable[[], float],
+        counter: Counter = uncounted,
+        gauge: Counter = uncounted,
+    ) -> None:
         self.capacity_bytes = capacity_bytes
         self.max_entries = max_entries
         self.size_bytes = 0
         self._entries: OrderedDict[bytes, Verdict] = OrderedDict()
         self._clock = clock
-        self._evicted = evicted
+        self._evicted = counter("token_verdicts_evicted")
+        self._show_entries = gauge("token_verdicts")
+        self._show_bytes = gauge("token_verdict_bytes")
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -57,20 +71,25 @@ class Verdicts:
         if value in self._entries:
             self._remove(value)
         self._entries[value] = verdict
-        self.size_bytes += _size(value)
+        self._change(1, _size(value))
         while self.size_bytes > self.capacity_bytes or len(self._entries) > self.max_entries:
             oldest, _ = self._entries.popitem(last=False)
-            self.size_bytes -= _size(oldest)
+            self._change(-1, -_size(oldest))
             self._evicted(1)
 
     def clear(self) -> None:
         """Forget everything: a key that vouched for some of it is gone."""
+        self._change(-len(self._entries), -self.size_bytes)
         self._entries.clear()
-        self.size_bytes = 0
 
     def _remove(self, value: bytes) -> None:
         del self._entries[value]
-        self.size_bytes -= _size(value)
+        self._change(-1, -_size(value))
+
+    def _change(self, entries: int, size_bytes: int) -> None:
+        self.size_bytes += size_bytes
+        self._show_entries(entries)
+        self._show_bytes(size_bytes)
 
 
 def _size(value: bytes) -> int:

@@ -8,10 +8,12 @@ import threading
 
 import pytest
 
-from microgate.runtime.control import Drain, Hello
+from harness.aio import until
+from microgate.runtime.control import Drain
 from microgate.runtime.observability.admin import MAX_CONNECTIONS, MAX_HEAD_BYTES, Admin, Page
 from microgate.runtime.observability.jobs import State
-from microgate.runtime.observability.metrics import Metrics, region_size
+from microgate.runtime.observability.ledger import Ledger
+from microgate.runtime.observability.metrics import Metrics, Totals, region_size
 
 
 class Subscriptions:
@@ -56,7 +58,9 @@ def serve(plan):
         async def main():
             hub = Subscriptions()
             region = bytearray(region_size(plan, hub.workers))
-            state = State(plan, region, hub)
+            ledger = Ledger()
+            ledger.begin(plan, region, hub.workers)
+            state = State(plan, region, ledger, hub)
             admin = Admin(state.pages(), options.pop("slow_pages", {"/metrics": state.metrics}), **options)
             server = await asyncio.get_running_loop().create_server(admin.connection, "127.0.0.1", 0)
             port = server.sockets[0].getsockname()[1]
@@ -64,7 +68,7 @@ def serve(plan):
                 await test(port, hub, region)
             finally:
                 server.close()
-                admin.close()
+                await admin.close(0.0)
                 await asyncio.sleep(0)
 
         asyncio.run(main())
@@ -72,23 +76,22 @@ def serve(plan):
     return run
 
 
-def test_ready_when_all_workers_said_hello_until_the_drain(serve):
+def test_ready_when_all_workers_serve_until_the_drain(serve, plan):
     async def test(port, hub, region):
         async def statuses():
             return [(await ask(port, get(path)))[0] for path in ("/livez", "/startupz", "/readyz")]
 
+        totals = Totals(region, plan, hub.workers)
         assert await statuses() == [200, 503, 503]
-        hub.say(0, Hello(0, 100))
+        totals.mark_serving(0, 100)
         assert await statuses() == [200, 503, 503]
         assert (await ask(port, get("/readyz")))[2] == b"1 of 2 workers serve\n"
-        hub.say(1, Hello(1, 101))
+        totals.mark_serving(1, 101)
         assert await statuses() == [200, 200, 200]
-        hub.say(1, Hello(1, 102))  # a successor
+        totals.mark_serving(1, 102)  # a successor
         assert await statuses() == [200, 200, 200]
         hub.say(-1, Drain())
         assert await statuses() == [200, 200, 503]
-        _, _, page = await ask(port, get("/metrics"))
-        assert b"microgate_worker_starts_total 3\n" in page
 
     serve(test)
 
@@ -108,12 +111,15 @@ def test_metrics_in_the_form_that_was_asked_for(serve, plan):
     serve(test)
 
 
-def test_version_names_what_is_served(serve):
+def test_version_and_metrics_name_what_is_served(serve, plan):
     async def test(port, hub, region):
         _, fields, body = await ask(port, get("/version"))
         assert fields["Content-Type"] == "application/json"
         found = json.loads(body)
         assert (found["project"], found["engine"]) == ("shop", "0.1.0")
+        assert found["digest"] == plan.digest
+        _, _, metrics = await ask(port, get("/metrics"))
+        assert b'microgate_artefact_info{project="shop",engine="0.1.0",digest="0123456789ab"} 1' in metrics
 
     serve(test)
 
@@ -167,6 +173,31 @@ def test_a_half_sent_request_does_not_stay(serve):
         assert await ask(port, b"GET /livez HT", whole=False) == (0, {}, b"")
 
     serve(test, patience_seconds=0.05)
+
+
+def test_a_listener_that_closes_answers_what_it_was_asked_and_ends_the_rest():
+    release = threading.Event()
+
+    def slow(accept):
+        assert release.wait(5)
+        return Page(200, b"late\n")
+
+    async def main():
+        admin = Admin({}, {"/slow": slow})
+        server = await asyncio.get_running_loop().create_server(admin.connection, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        asked = asyncio.ensure_future(ask(port, get("/slow")))
+        silent = asyncio.ensure_future(ask(port, b"GET /sl", whole=False))
+        await until(lambda: len(admin.connections) == 2 and admin.tasks, "both are there")
+        server.close()
+        closing = asyncio.ensure_future(admin.close(0.5))
+        await asyncio.sleep(0)
+        release.set()
+        assert (await asked)[2] == b"late\n"
+        await closing
+        assert await silent == (0, {}, b"")
+
+    asyncio.run(main())
 
 
 def test_connections_are_bounded_and_come_back(serve):

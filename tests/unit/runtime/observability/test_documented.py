@@ -7,8 +7,9 @@ import pytest
 
 from microgate.runtime.observability.exposition import render
 from microgate.runtime.observability.flags import FLAGS
+from microgate.runtime.observability.ledger import Ledger
 from microgate.runtime.observability.log_template import FIELDS
-from microgate.runtime.observability.metrics import Metrics, Totals, region_size, rows
+from microgate.runtime.observability.metrics import Metrics, region_size
 
 PAGE = (Path(__file__).parents[4] / "docs" / "observability.md").read_text(encoding="utf-8")
 
@@ -20,7 +21,9 @@ def test_every_field_of_the_access_log_is_on_the_page():
 def test_every_metric_is_on_the_page_and_none_that_there_is_not(plan):
     region = bytearray(region_size(plan, 1))
     Metrics(region, plan, 0).recorder(1)(200, 1, 1, 1, 1, 1)
-    text = render(Totals(region, plan, 1), rows(plan), {}).decode()
+    ledger = Ledger()
+    ledger.begin(plan, region, 1)
+    text = render(ledger, 1, {}).decode()
     exported = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     documented = set(re.findall(r"`((?:http|microgate)_[a-z_]+)`", PAGE)) - set(FIELDS)
     assert documented - {"http_request_method", "http_route", "http_response_status_code"} == exported

@@ -8,7 +8,8 @@ import pytest
 from microgate.plan.model import Api, Operation, Plan
 from microgate.runtime import faults
 from microgate.runtime.observability.exposition import render
-from microgate.runtime.observability.metrics import Metrics, Totals, region_size, rows
+from microgate.runtime.observability.ledger import Ledger
+from microgate.runtime.observability.metrics import Metrics, region_size
 
 SAMPLE = re.compile(r'([a-z_][a-z0-9_]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (\S+)')
 
@@ -21,7 +22,9 @@ def page(plan):
         region = bytearray(region_size(plan, 2))
         count(Metrics(region, plan, 0))
         info = {"project": plan.project}
-        text = render(Totals(region, plan, 2), rows(plan), info, openmetrics=openmetrics).decode()
+        ledger = Ledger()
+        ledger.begin(plan, region, 2)
+        text = render(ledger, 2, info, openmetrics=openmetrics).decode()
         return text, dict(samples(text))
 
     return make

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from collections import Counter
+from typing import TYPE_CHECKING
 
 from harness.minting import NOW, Clock, as_json, b64, good_claims
 from microgate.runtime.security import claims
 from microgate.runtime.security.compact import parse
-from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.verdicts import Verdict, Verdicts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Counts(Counter[str]):
+    """What a cache says of itself, by name."""
+
+    def of(self, name: str) -> Callable[[int], None]:
+        return lambda count: self.update({name: count})
 
 
 def verdict(until: float = NOW + 60, name: str = "alice") -> Verdict:
@@ -18,7 +29,7 @@ def verdict(until: float = NOW + 60, name: str = "alice") -> Verdict:
 
 def test_a_verdict_ends_at_its_moment() -> None:
     clock = Clock()
-    verdicts = Verdicts(1 << 20, 100, clock, uncounted("token_verdicts_evicted"))
+    verdicts = Verdicts(1 << 20, 100, clock)
     verdicts.keep(b"token", verdict(NOW + 10))
     clock.now = NOW + 9.999
     assert verdicts.find(b"token") is not None
@@ -29,14 +40,14 @@ def test_a_verdict_ends_at_its_moment() -> None:
 
 
 def test_one_changed_byte_is_another_token() -> None:
-    verdicts = Verdicts(1 << 20, 100, Clock(), uncounted("token_verdicts_evicted"))
+    verdicts = Verdicts(1 << 20, 100, Clock())
     verdicts.keep(b"Bearer a.b.c", verdict())
     assert verdicts.find(b"Bearer a.b.d") is None
     assert verdicts.find(b"Bearer a.b.c ") is None
 
 
 def test_the_least_recently_used_leaves_first() -> None:
-    verdicts = Verdicts(5_000, 100, Clock(), uncounted("token_verdicts_evicted"))
+    verdicts = Verdicts(5_000, 100, Clock())
     for value in (b"a", b"b", b"c"):
         verdicts.keep(value, verdict(name=value.decode()))
     assert verdicts.find(b"a") is not None
@@ -46,16 +57,37 @@ def test_the_least_recently_used_leaves_first() -> None:
 
 
 def test_entries_are_bounded_too() -> None:
-    evicted: list[int] = []
-    verdicts = Verdicts(1 << 20, 3, Clock(), evicted.append)
+    counts = Counts()
+    verdicts = Verdicts(1 << 20, 3, Clock(), counts.of)
     for index in range(10):
         verdicts.keep(b"%d" % index, verdict())
     assert [index for index in range(10) if verdicts.find(b"%d" % index)] == [7, 8, 9]
-    assert sum(evicted) == 7
+    assert counts["token_verdicts_evicted"] == 7
+
+
+def test_its_gauges_are_its_size_whatever_happens_to_it() -> None:
+    counts = Counts()
+    clock = Clock()
+    verdicts = Verdicts(20_000, 5, clock, gauge=counts.of)
+
+    def assert_true() -> None:
+        assert (counts["token_verdicts"], counts["token_verdict_bytes"]) == (len(verdicts), verdicts.size_bytes)
+
+    for size in (1, 2, 3, 4, 5, 6, 7, 3, 3, 1_000, 30_000):
+        verdicts.keep(b"x" * size, verdict(NOW + size))
+        assert_true()
+    verdicts.keep(b"short", verdict(NOW + 1))
+    clock.now = NOW + 2
+    assert verdicts.find(b"short") is None
+    assert_true()
+    verdicts.keep(b"again", verdict())
+    verdicts.clear()
+    assert len(verdicts) == 0
+    assert_true()
 
 
 def test_keeping_one_value_twice_counts_once() -> None:
-    verdicts = Verdicts(1 << 20, 100, Clock(), uncounted("token_verdicts_evicted"))
+    verdicts = Verdicts(1 << 20, 100, Clock())
     verdicts.keep(b"a", verdict())
     size = verdicts.size_bytes
     verdicts.keep(b"a", verdict(name="bob"))
@@ -66,7 +98,7 @@ def test_keeping_one_value_twice_counts_once() -> None:
 
 
 def test_what_is_larger_than_the_cache_is_not_kept() -> None:
-    verdicts = Verdicts(10_000, 100, Clock(), uncounted("token_verdicts_evicted"))
+    verdicts = Verdicts(10_000, 100, Clock())
     verdicts.keep(b"x" * 10_000, verdict())
     assert len(verdicts) == 0
     assert verdicts.size_bytes == 0
@@ -81,7 +113,7 @@ def test_memory_stays_within_the_stated_bound() -> None:
     ]
     header = b64(b'{"alg":"RS256"}')
     for shape in shapes:
-        verdicts = Verdicts(1 << 19, 1_000_000, Clock(), uncounted("token_verdicts_evicted"))
+        verdicts = Verdicts(1 << 19, 1_000_000, Clock())
         gc.collect()
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
