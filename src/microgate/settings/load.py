@@ -12,7 +12,7 @@ import msgspec
 from microgate.diagnostics import Diagnostic, Report, Severity
 from microgate.errors import Findings
 from microgate.settings import catalogue, hints, rules
-from microgate.settings.entries import BROKEN, Entry, add, with_present_names
+from microgate.settings.entries import BROKEN, Entry, Origin, add, with_present_names
 from microgate.settings.file import ConfigurationFile
 from microgate.settings.model import Settings
 from microgate.settings.outside import from_command_line, from_environment, split_upstream_key
@@ -20,6 +20,9 @@ from microgate.settings.reader import HIDDEN, Reader, Value, show
 from microgate.settings.schema import KEYS
 
 MAX_HINTS = 100  # findings; who has more has named the wrong file, and each hint takes milliseconds
+
+# What a value can be whatever the others say.
+_WRONG_ALONE = {catalogue.TYPE, catalogue.RANGE, catalogue.ENCRYPTED, catalogue.ADDRESS}
 
 
 class Sources(NamedTuple):
@@ -44,9 +47,11 @@ def load(source: Sources) -> Configuration:
     """Read all sources into one checked `Settings`; raises Findings with every finding if any is an error."""
     report = Report()
     file = None if source.file is None else ConfigurationFile(source.file, source.environ, report)
-    values = {} if file is None else with_present_names(file.entries(file.tree))
-    values |= with_present_names(from_environment(source.environ, source.names))
-    values |= with_present_names(from_command_line(source.overrides))
+    written = {} if file is None else with_present_names(file.entries(file.tree))
+    outside = with_present_names(from_environment(source.environ, source.names))
+    outside |= with_present_names(from_command_line(source.overrides))
+    _judge_overridden({name: written[name] for name in written if name in outside}, source, report)
+    values = written | outside
 
     reader = Reader(values, file, report, lenient=not source.strict)
     settings = reader.section(Settings)
@@ -60,6 +65,21 @@ def load(source: Sources) -> Configuration:
     if report.has_errors:
         raise Findings(findings)
     return Configuration(settings, tuple(reader.rows), findings)
+
+
+def _judge_overridden(entries: dict[str, Entry], source: Sources, report: Report) -> None:
+    """A wrong value in the file is wrong whoever overrides it: the next start may not. What only lacks company is not."""
+    own = Report()
+    reader = Reader(dict(entries), None, own, lenient=not source.strict)
+    settings = reader.section(Settings)
+    finder = rules.Finder(own, reader.origins, reader.broken)
+    for rule in rules.RULES:
+        rule(settings, finder)
+    places = {entry.origin for entry in entries.values()}
+    for finding in own.diagnostics:
+        place = Origin(finding.file, finding.line, finding.column)
+        if finding.code in _WRONG_ALONE and place in places:
+            report.add(finding)
 
 
 def _upstream_keys(reader: Reader, names: frozenset[str], report: Report) -> dict[str, str]:

@@ -259,3 +259,36 @@ def test_the_example_on_each_page_gives_its_finding(configure):
         examples = re.findall(r"```toml\n(.*?)```", (folder / f"{code}.md").read_text(), re.DOTALL)
         if examples:
             assert code in configure(examples[0]).codes, code
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("[listenerConfig]\nhttpPort = 65536\n", "MG504"),
+        ('[listenerConfig]\nhttpPort = "no"\n', "MG503"),
+        ("[authConfig]\nauthorizationHeader = 'X Y'\n", "MG504"),
+        ("[listenerConfig]\ntrustedProxies = ['nonsense']\n", "MG512"),
+        ("[listenerConfig]\nkeyStorePassword = '@encrypted:{abc}'\n", "MG506"),
+    ],
+)
+def test_a_wrong_value_in_the_file_is_wrong_whoever_overrides_it(configure, text, code):
+    table, key, _ = re.match(r"\[(.*)\]\n(\w+) (.*)", text).groups()
+    good = {"httpPort": "8080", "authorizationHeader": "X", "trustedProxies": "10.0.0.0/8", "keyStorePassword": "x"}
+    for source in ({"overrides": {f"{table}.{key}": good[key]}}, {"environ": {f"{table}_{key}": good[key]}}):
+        outcome = configure(text, **source)
+        assert [(one.code, one.line) for one in outcome.errors] == [(code, 2)]
+
+
+def test_what_is_overridden_is_judged_for_itself_alone(configure):
+    text = f"{ISSUER}[listenerConfig]\nhttpPort = 80\ncertificateFile = 'a.pem'\nprivateKeyFile = 'a.key'\n"
+    outcome = configure(text, overrides={"listenerConfig.httpPort": "81", "listenerConfig.certificateFile": "b.pem"})
+    assert outcome.findings == []
+    assert outcome.listener.http_port == 81
+
+
+def test_what_is_wrong_in_both_places_is_said_of_both(configure):
+    outcome = configure("[listenerConfig]\nhttpPort = 65536\n", overrides={"listenerConfig.httpPort": "no"})
+    assert {(one.code, one.file.rpartition("/")[2]) for one in outcome.errors} == {
+        ("MG504", "micro-gw.conf"),
+        ("MG503", "command line"),
+    }
