@@ -95,6 +95,7 @@ TIER_NEGLECTED = Code("MG153", _WARNING, "an operation's tier is neglected")
 
 UNDEFINED_INTERCEPTOR = Code("MG160", _ERROR, "an interceptor is not defined")
 DUPLICATE_INTERCEPTOR = Code("MG161", _ERROR, "an interceptor is defined twice")
+PYTHON_SYNTAX = Code("MG162", _ERROR, "a Python file is malformed")
 
 NO_PROJECT = Code("MG170", _ERROR, "the project cannot be read")
 NOTHING_TO_BUILD = Code("MG171", _ERROR, "there is nothing to build")

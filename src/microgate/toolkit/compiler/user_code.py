@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
+from microgate.toolkit.compiler import python_source
 from microgate.toolkit.openapi.document import read_source, whole_file
 from microgate.toolkit.openapi.tree import place
 from microgate.toolkit.project import layout
@@ -16,10 +17,11 @@ from microgate.toolkit.project import layout
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from microgate.diagnostics import Report
-    from microgate.toolkit.openapi.document import Document
+    from microgate.diagnostics import Diagnostic, Report
     from microgate.toolkit.openapi.folder import Folder
 
+# What `micro-gw init` made in every project (WSO2 §2.2).
+SHIPPED_EXTENSIONS = ("extension_filter.bal", "startup_extension.bal", "token_revocation_extension.bal")
 SHIPPED_PROTO_FILES = ("wso2_options.proto", "wso2CustomOptions.proto")
 
 _COMMENT = re.compile(r"//[^\n]*|^[ \t]*#[^\n]*", re.MULTILINE)
@@ -36,15 +38,20 @@ def check(folder: Folder, report: Report) -> None:
             _check_ballerina(path, folder, report)
         elif path.suffix == ".py":
             _check_python(path, folder, report)
-    for path in _files(folder, layout.LIBRARIES):
-        if path.suffix == ".jar":
-            hint = "rewrite what it does in Python, then remove it"
-            message = "a Java library is not used"
-            report.add(whole_file(catalogue.FOREIGN_CODE_UNUSED, message, folder.name(path), hint))
+    for name in (layout.INTERCEPTORS, layout.EXTENSIONS, layout.LIBRARIES):
+        for path in _files(folder, name):
+            if path.suffix == ".jar" or (path.suffix == ".bal" and name == layout.LIBRARIES):
+                report.add(unused(folder.name(path)))
     for path in _files(folder, layout.GRPC_DEFINITIONS):
         if path.suffix == ".proto" and path.name not in SHIPPED_PROTO_FILES:
             message = "not supported yet: gRPC definitions"
             report.add(whole_file(catalogue.NOT_SUPPORTED_YET, message, folder.name(path), "remove the file"))
+
+
+def unused(name: str) -> Diagnostic:
+    """What is said of a file in another language that nothing uses."""
+    message = "a Java library is not used" if name.endswith(".jar") else "a Ballerina file is not used"
+    return whole_file(catalogue.FOREIGN_CODE_UNUSED, message, name, "rewrite what it does in Python, then remove it")
 
 
 def _files(folder: Folder, name: str) -> list[Path]:
@@ -55,7 +62,10 @@ def _check_ballerina(path: Path, folder: Folder, report: Report) -> None:
     source = read_source(path, folder.name(path), report)
     if source is None:
         return
-    for name, line in functions_with_effect(source.text):
+    found = functions_with_effect(source.text)
+    if not found and path.name not in SHIPPED_EXTENSIONS:
+        report.add(unused(source.name))
+    for name, line in found:
         message = f"the Ballerina function `{name}` of an extension cannot run here; it applied to all APIs"
         hint = "rewrite it in Python, or remove the file if it is not needed"
         report.add(source.diagnostic(catalogue.FOREIGN_CODE, message, place(line, 0), hint=hint))
@@ -98,16 +108,13 @@ def _closing_brace(code: str, start: int) -> int:
 
 def _check_python(path: Path, folder: Folder, report: Report) -> None:
     source = read_source(path, folder.name(path), report)
-    if source is not None and not _is_stub(source):
+    tree = None if source is None else python_source.parse(source, report)
+    if source is not None and tree is not None and not _is_stub(tree):
         message = "not supported yet: extensions in Python"
         report.add(whole_file(catalogue.NOT_SUPPORTED_YET, message, source.name, "empty the file"))
 
 
-def _is_stub(source: Document) -> bool:
+def _is_stub(tree: ast.Module) -> bool:
     """A file that holds nothing but its docstring and imports."""
-    try:
-        tree = ast.parse(source.text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
     inert = (ast.Import, ast.ImportFrom, ast.Pass)
     return all(isinstance(node, inert) or isinstance(getattr(node, "value", None), ast.Constant) for node in tree.body)

@@ -1,4 +1,6 @@
-"""An interceptor that an API names must exist. Ballerina and Java cannot run here, so each use of one is named with its file."""
+"""An interceptor that an API names must exist. Ballerina and Java cannot run here, so each use of one is named with its file, and
+so is a Ballerina file that nobody uses.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
 from microgate.toolkit.compiler.rules.unsupported import REMOVE
+from microgate.toolkit.compiler.user_code import unused
 from microgate.toolkit.nearest import did_you_mean
 from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from microgate.diagnostics import Report
     from microgate.toolkit.compiler.interceptor_sources import InterceptorSources
     from microgate.toolkit.compiler.model import ResolvedProject
@@ -20,16 +25,22 @@ REWRITE = "rewrite it as a Python function in interceptors/"
 
 
 def check(project: ResolvedProject, report: Report) -> None:
+    used = set()
+    for extensions in _all_extensions(project):
+        for use in (extensions.request_interceptor, extensions.response_interceptor):
+            if use is not None:
+                used.add(use.value)
+                _check_use(use, project.interceptors, report)
+    for file, functions in project.interceptors.ballerina_files.items():
+        if not functions & used:
+            report.add(unused(file))
+
+
+def _all_extensions(project: ResolvedProject) -> Iterator[Extensions]:
     for api in project.apis:
-        _check_both(api.source.extensions, project.interceptors, report)
+        yield api.source.extensions
         for operation in api.source.operations:
-            _check_both(operation.extensions, project.interceptors, report)
-
-
-def _check_both(extensions: Extensions, sources: InterceptorSources, report: Report) -> None:
-    for use in (extensions.request_interceptor, extensions.response_interceptor):
-        if use is not None:
-            _check_use(use, sources, report)
+            yield operation.extensions
 
 
 def _check_use(use: Located[str], sources: InterceptorSources, report: Report) -> None:

@@ -1,0 +1,5 @@
+"""Nobody names it."""
+
+
+def add_header(request):
+    return (request

@@ -1,0 +1,2 @@
+function unused(http:Caller c, http:Request r) {
+}
