@@ -212,10 +212,11 @@ class Crew:
         self.tell_workers(order)
 
     def end_now(self) -> None:
-        """Kill the workers; the steward writes what it has."""
+        """Cut off what is in flight: workers have a moment to hand over its log lines, then the steward writes them."""
         self.ending = True
         self._due.clear()
-        self.kill(self._worker_children())
+        self._deadline = min(self._deadline, monotonic() + WORKER_MARGIN_SECONDS)
+        self.tell_workers(lifeline.STOP)
 
     @staticmethod
     def kill(children: Iterator[Child]) -> None:

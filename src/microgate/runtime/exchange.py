@@ -212,9 +212,15 @@ class Exchange:
             if self.fault is None:
                 self.fault = Fault(faults.CLIENT_ABORT, reason)
             if self.status == 0:
-                self.status = faults.CLIENT_ABORT.status
+                self.status = self.fault.kind.status
             self._drop_upstream()
             self.finish()
+
+    def on_stop(self) -> None:
+        """The gateway ends, and with it the connection: nothing more can be sent."""
+        if self.fault is None:
+            self.fault = Fault(faults.GATEWAY_STOPPED)
+        self.on_client_abort()
 
     # From the backend's side.
 

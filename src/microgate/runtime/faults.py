@@ -79,6 +79,8 @@ HEADERS_TOO_LARGE = _plain("http.header_size", 431, "The request header fields a
 VERSION = _plain("http.version", 505, "The HTTP version is not supported")
 # The client left before its answer was complete; the number is nginx's, it is logged and never sent.
 CLIENT_ABORT = Kind("client.abort", 499, 499, "Client Closed Request", "The client closed the connection", 499)
+# The gateway was told to end before the answer was complete; logged and never sent.
+GATEWAY_STOPPED = _plain("gateway.stopped", 503, "The gateway stopped")
 INTERNAL = _plain("internal", 500, "An unexpected error happened in the gateway")._replace(level="error")
 OVERLOAD = _plain("overload", 503, "The gateway is at its limit, try again later")._replace(retryable=True)
 HTTPS_REQUIRED = Kind("route.https_required", 308, 308, "Permanent Redirect", "Use HTTPS", 308)

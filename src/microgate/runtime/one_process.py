@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from microgate.errors import MicrogateError
 from microgate.runtime import steward, worker
 from microgate.runtime.event_loop import run
+from microgate.runtime.fixed_settings import FixedSettings
 from microgate.runtime.local_channel import LocalSwitchboard
 from microgate.runtime.observability import metrics
 from microgate.runtime.premises import open_premises
@@ -53,6 +54,8 @@ class OneProcess:
         self._files = WatchedFiles(generation.watch) if generation.reload is not None else None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._fixed = FixedSettings(generation.settings)
+        self._retired: set[worker.Worker] = set()
         self._finishing: set[asyncio.Task[None]] = set()
 
     async def live(self) -> None:
@@ -120,7 +123,9 @@ class OneProcess:
         await successor.lead(steward.list_leading_jobs(desk))
 
     async def _finish(self, before: worker.Worker, region: mmap.mmap) -> None:
+        self._retired.add(before)
         await before.drain(successor=True)
+        self._retired.discard(before)
         self._switchboard.flush()
         self._premises.ledger.end(region)
 
@@ -141,6 +146,7 @@ class OneProcess:
                 following = await asyncio.to_thread(reload)
                 if following is not None:
                     await self._serve(*following)
+                    self._fixed.compare(following[1])
                     log.info("the new version serves")
             except MicrogateError as error:
                 log.error("the new version cannot start, the running one stays: %s", error)  # noqa: TRY400 - no traceback
@@ -156,7 +162,8 @@ class OneProcess:
             await asyncio.wait({*self._finishing, hurry}, return_when=asyncio.FIRST_COMPLETED)
         if hurry.done():
             log.warning("told to stop again: what is in flight is cut off")
-            await self._worker.close()
+            for serving in (self._worker, *self._retired):
+                await serving.close()
         hurry.cancel()
         self._switchboard.flush()
         await self._steward.stop()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from microgate.errors import MicrogateError, StartError
 from microgate.runtime import capacity, lifeline
 from microgate.runtime.crew import Crew
+from microgate.runtime.fixed_settings import FixedSettings
 from microgate.runtime.generation import Generation
 from microgate.runtime.observability import jobs as observability
 from microgate.runtime.observability import logs
@@ -71,6 +72,7 @@ class Supervisor:
         self._signals = Signals()
         self._crews: list[Crew] = []
         self._coming: Crew | None = None  # a successor that does not serve yet
+        self._fixed = FixedSettings(generation.settings)
         self._heir: Crew | None = None  # serves, and will have the admin listener once the crew before it lets go
         self._lead_by = 0.0  # by then at the latest
         self._watch = WatchedFiles(generation.watch) if generation.reload is not None else None
@@ -189,6 +191,7 @@ class Supervisor:
             following = self._generation.reload()
             if following is not None:
                 self._begin_crew(*following)
+                self._fixed.compare(following[1])
         except (MicrogateError, OSError) as error:
             log.error("the new version cannot start, the running one stays: %s", error)  # noqa: TRY400 - no traceback
             if self._coming is not None:

@@ -247,6 +247,9 @@ async def _live(post: Post, end: socket.socket, line: Lifeline) -> None:
     finishing = loop.create_task(worker.drain(successor=order == lifeline.RETIRE))
     ending = loop.create_task(_hear_the_end(orders))
     await asyncio.wait({finishing, ending}, return_when=asyncio.FIRST_COMPLETED)
+    if not finishing.done():
+        finishing.cancel()
+        await worker.close()
 
 
 async def _hear_the_end(orders: Orders) -> None:

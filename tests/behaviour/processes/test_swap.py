@@ -172,6 +172,15 @@ def test_a_saved_description_is_served_by_the_command_itself(tmp_path: Path, gat
         assert answer_to(running, "/a") == 404
 
 
+def test_a_changed_setting_that_needs_a_restart_is_named(tmp_path: Path, gateway: Callable[..., GatewayProcess]):
+    home = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+    running = gateway(describe(["/a"]), environment=home, arguments=["--dev"])
+    with running.folder.joinpath("micro-gw.conf").open("a") as file:
+        file.write('[b7a.log]\nlevel = "ERROR"\n')
+    wait_until(lambda: "the new version serves" in running.output, "the new one is served", seconds=10)
+    assert running.output.count("changed settings that only a restart brings into force: b7a.log.level") == 1
+
+
 def answer_to(running: GatewayProcess, path: str) -> int:
     with running.connect() as client:
         return client.get(path).status

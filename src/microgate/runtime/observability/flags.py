@@ -37,6 +37,7 @@ FLAGS: dict[str, str] = {
     faults.REQUEST_TIMEOUT.label: "SI",  # stream idle
     faults.CLIENT_ABORT.label: "DC",  # downstream closed
     faults.OVERLOAD.label: "OM",  # overload manager
+    faults.GATEWAY_STOPPED.label: NO_FLAG,
     faults.INTERNAL.label: NO_FLAG,
     faults.BACKEND_CONNECT.label: "UF",  # upstream connection failed
     faults.BACKEND_CLOSED.label: "UC",  # upstream closed
@@ -53,5 +54,5 @@ def decided_by(exchange: Exchange) -> str:
         return "backend" if exchange.answer_head_at else "gateway"
     if fault.kind is faults.CLIENT_ABORT:
         return "client"
-    broken_off = exchange.answer_head_at and fault.kind.label.startswith("backend.")
+    broken_off = exchange.answer_head_at and fault.kind.label.startswith(("backend.", "gateway."))
     return "backend" if broken_off else "gateway"

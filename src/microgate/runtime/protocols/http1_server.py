@@ -419,6 +419,14 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
                 self.deadline = used_at + LAST_REQUEST_SECONDS
 
     def close(self) -> None:
+        """The gateway ends: what is owed is cut off, and has its line in the access log before the last ones are handed over."""
+        current, self._current = self._current, None
+        if current is not None:
+            current.on_stop()
+        waiting, self._waiting = self._waiting, None
+        for exchange, _ in waiting or ():
+            exchange.fault = Fault(faults.GATEWAY_STOPPED)
+        self._forget(waiting, faults.GATEWAY_STOPPED.label)
         self._transport.abort()
 
     def on_deadline(self) -> None:
