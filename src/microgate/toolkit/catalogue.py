@@ -50,6 +50,7 @@ REFERENCE_OUTSIDE = Code("MG030", _ERROR, "a reference leads out of the project"
 REFERENCE_MISSING = Code("MG031", _ERROR, "a reference leads nowhere")
 REFERENCE_LOOP = Code("MG032", _ERROR, "references lead round in a circle")
 MISSPELT_KEY = Code("MG033", _ERROR, "a key is misspelt")
+UNUSED_REFERENCE_MISSING = Code("MG034", _WARNING, "a reference that no operation has leads nowhere")
 
 UNKNOWN_EXTENSION = Code("MG101", _ERROR, "an extension key is unknown")
 MISPLACED_EXTENSION = Code("MG102", _ERROR, "an extension stands where it has no effect")

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from microgate.diagnostics import Severity
 from microgate.toolkit import catalogue
 from microgate.toolkit.openapi.cursor import Cursor
 from microgate.toolkit.openapi.tree import Mapping, Node, Sequence, shown
@@ -28,7 +29,7 @@ class References:
     def __init__(self, folder: Folder, report: Report) -> None:
         self._folder = folder
         self._report = report
-        self._reported: set[tuple[str, int]] = set()
+        self._reported: dict[tuple[str, int], Severity] = {}
 
     def follow(self, cursor: Cursor) -> Cursor | None:
         """Where a value's `$ref` leads, through any chain; the value itself if it has none; None after a diagnostic."""
@@ -45,13 +46,13 @@ class References:
             at = self.target(reference)
         return None
 
-    def target(self, reference: Cursor) -> Cursor | None:
-        """What one `$ref` (a cursor on its text) names; None after a diagnostic."""
+    def target(self, reference: Cursor, missing: catalogue.Code = catalogue.REFERENCE_MISSING) -> Cursor | None:
+        """What one `$ref` (a cursor on its text) names; None after a diagnostic, `missing` where it names nothing."""
         text = reference.text or ""
         address, _, fragment = text.partition("#")
         document = reference.document
         if address and address != own_address(reference):
-            path = self.file(reference, address)
+            path = self._file(reference, address, missing)
             if path is None:
                 return None
             if path.resolve() != document.path.resolve():
@@ -62,11 +63,11 @@ class References:
         if document.root is None:
             return None
         if fragment and not fragment.startswith("/"):
-            self._complain(reference, catalogue.REFERENCE_MISSING, f"`{shown(text)}` is not a JSON pointer")
+            self._complain(reference, missing, f"`{shown(text)}` is not a JSON pointer")
             return None
-        return self._point(reference, Cursor(document, document.root), fragment)
+        return self._point(reference, Cursor(document, document.root), fragment, missing)
 
-    def file(self, reference: Cursor, address: str) -> Path | None:
+    def _file(self, reference: Cursor, address: str, missing: catalogue.Code) -> Path | None:
         """The project's file that the address of a reference names; None after a diagnostic."""
         if is_remote(address):
             hint = "copy the file into the project and refer to it by its path"
@@ -85,27 +86,29 @@ class References:
             self._complain(reference, catalogue.REFERENCE_OUTSIDE, message, "copy the file into the project")
             return None
         if not exists:
-            self._complain(reference, catalogue.REFERENCE_MISSING, f"there is no file `{shown(address)}`")
+            self._complain(reference, missing, f"there is no file `{shown(address)}`")
             return None
         return path
 
-    def _point(self, reference: Cursor, root: Cursor, pointer: str) -> Cursor | None:
+    def _point(self, reference: Cursor, root: Cursor, pointer: str, missing: catalogue.Code) -> Cursor | None:
         at = root
         for part in pointer.split("/")[1:]:
             key = unquote(part).replace("~1", "/").replace("~0", "~")
             node = child(at.node, key)
             if node is None:
                 message = f"`{shown(reference.text or '')}` names nothing: there is no `{shown(key)}`"
-                self._complain(reference, catalogue.REFERENCE_MISSING, message)
+                self._complain(reference, missing, message)
                 return None
             at = Cursor(root.document, node, at, key)
         return at
 
     def _complain(self, reference: Cursor, code: catalogue.Code, message: str, hint: str = "") -> None:
         key = (reference.document.name, reference.node.place)
-        if key not in self._reported:
-            self._reported.add(key)
-            self._report.add(reference.spot.diagnostic(code, message, hint))
+        # What an operation turns out to need is an error, also where it was a warning before.
+        if self._reported.get(key) in (code.severity, Severity.ERROR):
+            return
+        self._reported[key] = code.severity
+        self._report.add(reference.spot.diagnostic(code, message, hint))
 
 
 def is_remote(address: str) -> bool:

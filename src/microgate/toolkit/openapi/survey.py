@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from microgate.diagnostics import Report
+from microgate.toolkit import catalogue
 from microgate.toolkit.openapi import extensions
 from microgate.toolkit.openapi.cursor import Cursor
 from microgate.toolkit.openapi.references import is_remote
@@ -85,7 +86,9 @@ class Survey:
         address = text.partition("#")[0]
         if is_remote(address) and address in identifiers:
             return
-        self._references.target(_cursor(document, _Trail(trail, node, "$ref")))
+        # Published descriptions have dangling references among parts that nobody asks for.
+        missing = catalogue.REFERENCE_MISSING if _of_operation(trail) else catalogue.UNUSED_REFERENCE_MISSING
+        self._references.target(_cursor(document, _Trail(trail, node, "$ref")), missing)
 
 
 class _ExtensionCheck:
@@ -136,6 +139,13 @@ def _walk(root: Node, extension: _ExtensionCheck) -> Iterator[_Trail]:
                 children.append((_Trail(trail, value, key), below))
         children.reverse()
         stack.extend(children)
+
+
+def _of_operation(trail: _Trail) -> bool:
+    """Whether a node stands below `paths`, not among the parts that a document only keeps."""
+    while trail.parent is not None and trail.parent.parent is not None:
+        trail = trail.parent
+    return trail.key == "paths"
 
 
 def _level(trail: _Trail) -> str:
