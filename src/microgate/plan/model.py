@@ -53,12 +53,72 @@ class Upstream(_Struct, frozen=True):
     pool: PoolLimits = PoolLimits()
 
 
+class KeyPlace(_Struct, frozen=True):
+    """Where an API key is looked for."""
+
+    location: str  # "header" or "query"
+    name: str  # of the field, or of the parameter as it stands decoded
+
+
+class Requirement(_Struct, frozen=True):
+    """One member of an alternative of `security`, read literally."""
+
+    kind: str  # as in `Security.schemes`
+    scopes: tuple[str, ...] = ()  # all of them
+    key_places: tuple[KeyPlace, ...] = ()
+
+
 class Security(_Struct, frozen=True):
     """Who may call an operation. Closed unless `opened_by` names the extension that opened it."""
 
-    schemes: tuple[str, ...] = ("oauth2", "jwt")  # of oauth2, jwt, basic, api_key, mutual_tls; any one suffices
+    schemes: tuple[str, ...] = (
+        "oauth2",
+        "jwt",
+    )  # of oauth2, jwt, basic, api_key, mutual_tls, forward; any one suffices
     scopes: tuple[str, ...] = ()  # any one suffices (WSO2 §6.7)
     opened_by: str = ""  # e.g. "x-wso2-disable-security at petstore.yaml:41"
+    all_scopes: bool = False  # each of `scopes` is needed
+    key_places: tuple[KeyPlace, ...] = ()
+    # The literal reading (an OR of ANDs) in place of `schemes` and `scopes`; an alternative without members lets anybody in.
+    alternatives: tuple[tuple[Requirement, ...], ...] = ()
+    optional: bool = False  # a client certificate suffices, where mutual TLS is mandatory (WSO2 §3.7)
+    bound_tokens: str = ""  # tokens must be bound to their holder: "certificate" (RFC 8705), "dpop" (RFC 9449) or "any"
+
+
+class IpRules(_Struct, frozen=True):
+    """Addresses and networks that may call; `deny` beats `allow`, an empty `allow` is everybody."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+class ForwardAuth(_Struct, frozen=True):
+    """An HTTP service that decides on each request that brings no verdict of its own."""
+
+    url: str
+    timeout_ms: int = 1_000
+    send_headers: tuple[str, ...] = ()  # lower case; those of the client's request that the service sees
+    take_headers: tuple[str, ...] = ()  # lower case; those of the service's answer that the backend sees
+    cache_by: tuple[str, ...] = ()  # lower case; a verdict is good for requests with equal values of these
+    cache_s: int = 0  # 0 asks each time
+
+
+class Cors(_Struct, frozen=True):
+    """Which pages of other origins may call (WSO2 §6.12)."""
+
+    origins: tuple[str, ...] = ("*",)
+    methods: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    credentials: bool = False
+    expose_headers: tuple[str, ...] = ()
+    max_age_s: int = -1
+
+
+class Module(_Struct, frozen=True):
+    """Python of the project that the runtime calls; `name` is how settings refer to it."""
+
+    name: str
+    source: str
 
 
 class Operation(_Struct, frozen=True):
@@ -72,6 +132,8 @@ class Operation(_Struct, frozen=True):
     sandbox: int | None = None
     max_body_bytes: int | None = None  # None: the listener's limit
     tier: str = ""  # a resource policy's name, "" for Unlimited
+    ip: IpRules | None = None
+    forward_auth: ForwardAuth | None = None
 
 
 class Api(_Struct, frozen=True):
@@ -89,6 +151,8 @@ class Api(_Struct, frozen=True):
     auth_header: str = ""  # "" for the setting's
     owner: str = ""
     tier: str = ""
+    mutual_tls: str = ""  # "mandatory" or "optional", "" where certificates play no part
+    cors: Cors | None = None
 
 
 class Policy(_Struct, frozen=True):
@@ -109,6 +173,7 @@ class Plan(_Struct, frozen=True):
     apis: tuple[Api, ...]
     upstreams: tuple[Upstream, ...]
     policies: tuple[Policy, ...] = ()
+    extensions: tuple[Module, ...] = ()
     format: int = FORMAT
     inputs: tuple[tuple[str, str], ...] = ()  # (path relative to the project, hex SHA-256), sorted
     digest: str = ""  # hex SHA-256 of the artefact that it was opened from; never within one

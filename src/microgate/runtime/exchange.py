@@ -77,17 +77,36 @@ class Upstream(Protocol):
 class Consumer:
     """Who calls. Made once per verified credential and shared by its exchanges."""
 
-    __slots__ = ("application", "claims", "credential", "key_type", "name", "scopes")
+    __slots__ = (
+        "application",
+        "claims",
+        "cleared",
+        "consumer_key",
+        "credential",
+        "issuer",
+        "key_type",
+        "name",
+        "revocation_keys",
+        "scopes",
+        "token",
+        "until",
+    )
 
     def __init__(
         self, name: str, credential: str, *, key_type: str = "PRODUCTION", scopes: frozenset[str] = frozenset()
     ) -> None:
         self.name = name
-        self.credential = credential  # "jwt", "basic", …
+        self.credential = credential  # the kind: "jwt", "oauth2", "basic", "api_key", "mutual_tls", "forward"
         self.key_type = key_type  # exactly PRODUCTION chooses the production endpoints (WSO2 §8.1)
         self.scopes = scopes
         self.application = ""
+        self.consumer_key = ""  # of the application, "" where nobody knows
+        self.issuer = ""
         self.claims: dict[str, Any] = {}
+        self.until = float("inf")  # seconds since 1970 from which the credential is not good any more
+        self.token = b""  # a digest of the credential, where something is kept for each
+        self.revocation_keys: tuple[bytes, ...] = ()  # what may be taken back of it, see security.revocation
+        self.cleared = -1  # the state of revocations against which it was last found to stand
 
 
 class Exchange:

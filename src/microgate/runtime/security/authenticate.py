@@ -1,25 +1,26 @@
 """The stage that finds out who calls: it finds the credential, chooses the scheme, and asks for the verdict (WSO2 §6.1).
 
-A token that was seen before costs one lookup by the header field's bytes. Schemes other than self-contained tokens have
-their seat in `_Decision.decide` and are refused until they are there.
+A token that was seen before costs one lookup by the header field's bytes. `security` read literally, as an OR of ANDs, is in
+`literal.py`; what judges a credential is behind `schemes.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from microgate.runtime.security import refusals
-from microgate.runtime.security.refusals import TokenError, UnknownKeyError
+from microgate.runtime.exchange import Consumer
+from microgate.runtime.security import key_places, literal, refusals
+from microgate.runtime.security.refusals import TokenError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from microgate.plan.model import Api, Operation
-    from microgate.runtime.exchange import Consumer, Exchange
+    from microgate.plan.model import Api, Operation, Security
+    from microgate.runtime.exchange import Exchange
     from microgate.runtime.faults import Fault
     from microgate.runtime.pipeline import Outcome, Stage
     from microgate.runtime.security.context import SecurityContext
+    from microgate.runtime.security.schemes import Scheme
 
 
 def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | None:
@@ -28,13 +29,15 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
     if security.opened_by:
         return None
     header = (api.auth_header or context.settings.auth.authorization_header).lower().encode()
-    decision = _Decision(context, security.schemes)
+    if security.alternatives:
+        return literal.link(context, header, operation)
+    choice = _Choice(context, operation)
     if header != b"authorization":
-        return _own_header(decision, header)
+        return _own_header(choice, header)
+    decide = choice.decide
     if "jwt" not in security.schemes:
-        return lambda exchange: decision.decide(exchange, exchange.authorization)
+        return lambda exchange: decide(exchange, exchange.authorization)
     find = context.verdicts.find
-    decide = decision.decide
 
     def authenticate(exchange: Exchange) -> Outcome | Awaitable[Outcome]:
         value = exchange.authorization
@@ -47,68 +50,95 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
     return authenticate
 
 
-def _own_header(decision: _Decision, header: bytes) -> Stage:
+def _own_header(choice: _Choice, header: bytes) -> Stage:
     """The stage of an API whose credential comes in a field of another name (WSO2 §3.7)."""
 
     def authenticate(exchange: Exchange) -> Outcome | Awaitable[Outcome]:
         values = exchange.values(header)
         if len(values) > 1:
-            return decision.refuse(refusals.REPEATED)
-        value = values[0] if values else b""
-        consumer = decision.find(value)
-        if consumer is None:
-            return decision.decide(exchange, value)
-        exchange.consumer = consumer
-        return None
+            return choice.refuse(refusals.REPEATED)
+        return choice.decide(exchange, values[0] if values else b"")
 
     return authenticate
 
 
-class _Decision:
-    """What an operation with these schemes does with a credential."""
+class _Choice:
+    """What an operation does with a credential, any one of its schemes being enough."""
 
-    def __init__(self, context: SecurityContext, schemes: tuple[str, ...]) -> None:
-        self._context = context
-        self._schemes = frozenset(schemes)
+    def __init__(self, context: SecurityContext, operation: Operation) -> None:
+        security = operation.security
+        schemes = security.schemes
         self.refuse = context.refusals(schemes).fault
-
-    def find(self, value: bytes) -> Consumer | None:
-        """The caller by a token that was verified before, where this operation takes tokens."""
-        return self._context.verdicts.find(value) if "jwt" in self._schemes else None
+        self._takes_opaque = "oauth2" in schemes
+        self._jwt = context.scheme("jwt") if "jwt" in schemes else None
+        self._opaque = context.scheme("oauth2") if self._takes_opaque else None
+        self._basic = context.scheme("basic") if "basic" in schemes else None
+        self._key = context.scheme("api_key") if "api_key" in schemes else None
+        self._find_key = key_places.finder(security.key_places)
+        self._last = _without_credential(context, security)
 
     def decide(self, exchange: Exchange, value: bytes) -> Outcome | Awaitable[Outcome]:
         """Choose by the scheme's exact word: WSO2 searched the value for `basic`, `bearer` and a dot."""
         if not value:
-            return self.refuse(refusals.MISSING)
+            return self._without_field(exchange)
         word, blank, credential = value.partition(b" ")
-        if word.lower() != b"bearer":
-            return self.refuse(refusals.WRONG_SCHEME if blank else refusals.NO_SCHEME)
-        token = credential.strip(b" ")
-        if b"." in token:
-            return self._self_contained(exchange, value, token)
-        return self.refuse(refusals.OPAQUE if "oauth2" in self._schemes else refusals.WRONG_SCHEME)
-
-    def _self_contained(self, exchange: Exchange, value: bytes, token: bytes) -> Outcome | Awaitable[Outcome]:
-        if "jwt" not in self._schemes:
+        word = word.lower()
+        credential = credential.strip(b" ")
+        scheme: Scheme | None = None
+        if word == b"bearer":
+            scheme = self._of_token(credential)
+            if scheme is None and self._takes_opaque and b"." not in credential:
+                return self.refuse(refusals.OPAQUE)
+        elif word == b"basic":
+            scheme = self._basic
+        elif not blank:
+            return self.refuse(refusals.NO_SCHEME)
+        if scheme is None:
             return self.refuse(refusals.WRONG_SCHEME)
+        return self._judge(scheme, exchange, value, credential)
+
+    def _of_token(self, token: bytes) -> Scheme | None:
+        """A self-contained token has two dots, or four where it is encrypted; some issuers put a dot into opaque ones too."""
+        if b"." not in token or (self._opaque is not None and token.count(b".") not in (2, 4)):
+            return self._opaque
+        return self._jwt
+
+    def _without_field(self, exchange: Exchange) -> Outcome | Awaitable[Outcome]:
+        if self._key is not None:
+            try:
+                key = self._find_key(exchange)
+            except TokenError as error:
+                return self.refuse(error.reason)
+            if key:
+                return self._judge(self._key, exchange, key, key)
+        if self._last is not None:
+            return self._judge(self._last, exchange, b"", b"")
+        return self.refuse(refusals.MISSING)
+
+    def _judge(
+        self, scheme: Scheme, exchange: Exchange, value: bytes, credential: bytes
+    ) -> Outcome | Awaitable[Outcome]:
         try:
-            exchange.consumer = self._context.admit(value, token)
-        except UnknownKeyError as error:
-            answer = error.ask()
-            if answer is not None:
-                return self._after(answer, exchange, value, token)
+            judged = scheme.judge(exchange, value, credential)
+        except TokenError as error:
             return self.refuse(error.reason)
+        if isinstance(judged, Consumer):
+            exchange.consumer = judged
+            return None
+        return self._later(exchange, judged)
+
+    async def _later(self, exchange: Exchange, judged: Awaitable[Consumer]) -> Fault | None:
+        try:
+            exchange.consumer = await judged
         except TokenError as error:
             return self.refuse(error.reason)
         return None
 
-    async def _after(
-        self, answer: asyncio.Future[None], exchange: Exchange, value: bytes, token: bytes
-    ) -> Fault | None:
-        """Look once more when there is news of the issuer's keys. Others wait for the same: a leaver cancels nothing."""
-        await asyncio.shield(answer)
-        try:
-            exchange.consumer = self._context.admit(value, token)
-        except TokenError as error:
-            return self.refuse(error.reason)
-        return None
+
+def _without_credential(context: SecurityContext, security: Security) -> Scheme | None:
+    """What judges a request that brings no credential in a field: another service, or the certificate of its connection."""
+    if "forward" in security.schemes:
+        return context.scheme("forward")
+    if "mutual_tls" in security.schemes or security.optional:
+        return context.scheme("mutual_tls")
+    return None

@@ -1,4 +1,6 @@
-"""The stage that decides whether the caller may call this operation: any one of its scopes suffices (WSO2 §6.7)."""
+"""The stage that decides whether the caller may call this operation: any one of its scopes suffices (WSO2 §6.7),
+or all are needed where the project says so.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | None:
     """The stage of an operation, None where it is open or asks for no scope."""
     security = operation.security
-    if security.opened_by or not security.scopes:
+    if security.opened_by or not security.scopes or security.alternatives:
         return None
     allowed = frozenset(security.scopes)
     refusal = context.refusals(security.schemes).insufficient_scope(security.scopes)
@@ -26,4 +28,8 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
             return refusal
         return None
 
-    return authorise
+    def authorise_all(exchange: Exchange) -> Fault | None:
+        consumer = exchange.consumer
+        return refusal if consumer is None or not allowed <= consumer.scopes else None
+
+    return authorise_all if security.all_scopes else authorise

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from microgate.runtime.security import refusals
+from microgate.runtime.security import refusals, schemes
 from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.refusals import Refusals, TokenError
 from microgate.runtime.security.verdicts import Verdicts
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from microgate.runtime.exchange import Consumer
     from microgate.runtime.security.counting import Counter
     from microgate.runtime.security.issuers import Issuers
+    from microgate.runtime.security.schemes import Scheme
     from microgate.settings.model import Settings
 
 VERDICT_BYTES = 32 << 20
@@ -47,11 +48,18 @@ class SecurityContext:
         self._verified = counter("token_verifications")
         self._clock = clock
         self._refusals: dict[tuple[str, ...], Refusals] = {}
+        self._schemes: dict[str, Scheme | None] = {}
         self._issuers: Issuers | None = None
         if settings.issuers:
             from microgate.runtime.security import issuers
 
             self._issuers = issuers.load(settings, channel, self.verdicts.clear)
+
+    def scheme(self, kind: str) -> Scheme | None:
+        """The scheme of this kind, the same for all operations; None where the settings leave it without any means."""
+        if kind not in self._schemes:
+            self._schemes[kind] = schemes.make(kind, self)
+        return self._schemes[kind]
 
     def refusals(self, schemes: tuple[str, ...]) -> Refusals:
         """The faults for operations with these schemes."""

@@ -1,74 +1,80 @@
-"""Why a credential is refused: stable reasons, and the challenge that tells the client the truth about them.
+"""Why a credential is refused: stable reasons, and the challenges that tell the client the truth about them.
 
-Token code raises `TokenError` with one of these reasons; the stages ask `Refusals` for the fault to answer with. Sources:
-RFC 6750 §3 for the challenge, WSO2 §6.1 for the text that `[compatibility] statuses = "wso2"` brings back.
+Code that judges credentials raises `TokenError` with a `Reason` of its own; the stages ask `Refusals` for the fault to answer
+with. Sources: RFC 9110 §11.6.1 and RFC 6750 §3 for challenges, WSO2 §6.1 for the text that `[compatibility] statuses = "wso2"`
+brings back.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from microgate.runtime import faults
-from microgate.runtime.faults import Fault, Kind
+from microgate.runtime.faults import Fault
 
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Callable
 
-MALFORMED = "auth.jwt.malformed"
-SIZE = "auth.jwt.size"
-ALGORITHM = "auth.jwt.algorithm"
-CRITICAL = "auth.jwt.critical"
-TYPE = "auth.jwt.type"
-ISSUER = "auth.jwt.issuer"
-AUDIENCE = "auth.jwt.audience"
-EXPIRED = "auth.jwt.expired"
-NOT_YET_VALID = "auth.jwt.not_yet_valid"
-CLAIMS = "auth.jwt.claims"
-SIGNATURE = "auth.jwt.signature"
-KEY_UNKNOWN = "auth.jwt.key_unknown"
-KEY_EXPIRED = "auth.jwt.key_expired"
-KEYS_UNAVAILABLE = faults.KEYS_UNAVAILABLE.label
-MISSING = faults.MISSING_CREDENTIALS.label
-WRONG_SCHEME = faults.WRONG_SCHEME.label
-REPEATED = "auth.repeated"
-NO_SCHEME = "auth.no_scheme"
-OPAQUE = "auth.opaque.unknown"
+    from microgate.runtime.faults import Kind
 
-# What the client is told: enough to mend its token, nothing about which keys or names are trusted.
-_DESCRIPTIONS = {
-    MALFORMED: "the access token is malformed",
-    SIZE: "the access token is too large",
-    ALGORITHM: "the signature algorithm of the access token is not accepted",
-    CRITICAL: "the access token demands an extension that is not supported",
-    TYPE: "the token is not an access token",
-    ISSUER: "the issuer of the access token is not trusted",
-    AUDIENCE: "the access token is meant for another audience",
-    EXPIRED: "the access token expired",
-    NOT_YET_VALID: "the access token is not valid yet",
-    CLAIMS: "a claim of the access token is malformed",
-    SIGNATURE: "the signature of the access token is not valid",
-    KEY_UNKNOWN: "the key that signed the access token is not known",
-    KEY_EXPIRED: "the key that signed the access token is no longer valid",
-    REPEATED: "more than one credential was sent",
-    NO_SCHEME: "the credential names no scheme",
-    OPAQUE: "the access token is not known",
-}
-_KINDS = {
-    MISSING: faults.MISSING_CREDENTIALS,
-    WRONG_SCHEME: faults.WRONG_SCHEME,
-    KEYS_UNAVAILABLE: faults.KEYS_UNAVAILABLE,
-}
-REASONS = (*_DESCRIPTIONS, *_KINDS)
+
+class Reason(str):
+    """A stable dotted word for logs. `kind` is the fault it becomes; `told` is what the client of a bearer token learns.
+
+    `told` says enough to mend a token, and nothing about which keys or names are trusted; "" says nothing.
+    """
+
+    __slots__ = ("kind", "told")
+
+    told: str
+    kind: Kind
+
+    def __new__(cls, word: str, told: str = "", kind: Kind = faults.INVALID_CREDENTIALS) -> Self:
+        self = super().__new__(cls, word)
+        self.told = told
+        self.kind = kind
+        return self
+
+
+MALFORMED = Reason("auth.jwt.malformed", "the access token is malformed")
+SIZE = Reason("auth.jwt.size", "the access token is too large")
+ALGORITHM = Reason("auth.jwt.algorithm", "the signature algorithm of the access token is not accepted")
+CRITICAL = Reason("auth.jwt.critical", "the access token demands an extension that is not supported")
+TYPE = Reason("auth.jwt.type", "the token is not an access token")
+ISSUER = Reason("auth.jwt.issuer", "the issuer of the access token is not trusted")
+AUDIENCE = Reason("auth.jwt.audience", "the access token is meant for another audience")
+EXPIRED = Reason("auth.jwt.expired", "the access token expired")
+NOT_YET_VALID = Reason("auth.jwt.not_yet_valid", "the access token is not valid yet")
+CLAIMS = Reason("auth.jwt.claims", "a claim of the access token is malformed")
+SIGNATURE = Reason("auth.jwt.signature", "the signature of the access token is not valid")
+KEY_UNKNOWN = Reason("auth.jwt.key_unknown", "the key that signed the access token is not known")
+KEY_EXPIRED = Reason("auth.jwt.key_expired", "the key that signed the access token is no longer valid")
+KEYS_UNAVAILABLE = Reason(faults.KEYS_UNAVAILABLE.label, kind=faults.KEYS_UNAVAILABLE)
+MISSING = Reason(faults.MISSING_CREDENTIALS.label, kind=faults.MISSING_CREDENTIALS)
+WRONG_SCHEME = Reason(faults.WRONG_SCHEME.label, kind=faults.WRONG_SCHEME)
+REPEATED = Reason("auth.repeated", "more than one credential was sent")
+NO_SCHEME = Reason("auth.no_scheme", "the credential names no scheme")
+OPAQUE = Reason("auth.opaque.unknown", "the access token is not known")
 
 _WSO2_REALM = 'realm="WSO2 API Microgateway"'
 _WSO2_TEXT = ', error="invalid token" , error_description="The access token expired"'
 
+# The challenge of each kind of credential, in the order in which they are sent.
+_CHALLENGES = {
+    "oauth2": 'Bearer realm="microgate"',
+    "jwt": 'Bearer realm="microgate"',
+    "basic": 'Basic realm="microgate", charset="UTF-8"',
+    "api_key": 'ApiKey realm="microgate"',
+    "mutual_tls": 'MutualTLS realm="microgate"',
+    "forward": 'Bearer realm="microgate"',
+}
+
 
 class TokenError(Exception):
-    """A token is refused for `reason`, one of the constants above."""
+    """A credential is refused for `reason`."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason = reason
 
@@ -76,21 +82,25 @@ class TokenError(Exception):
 class UnknownKeyError(TokenError):
     """A token names a key that its issuer may have added since. `ask()` is done when there is news, or None for never."""
 
-    def __init__(self, reason: str, ask: Callable[[], Future[None] | None]) -> None:
+    def __init__(self, reason: Reason, ask: Callable[[], Future[None] | None]) -> None:
         super().__init__(reason)
         self.ask = ask
 
 
 class Refusals:
-    """The faults of one choice of schemes, made once and shared: a fault is never changed after it is made."""
+    """The faults of one choice of schemes, each made once and shared: a fault is never changed after it is made."""
 
     def __init__(self, schemes: tuple[str, ...], *, wso2: bool) -> None:
         self._schemes = schemes
         self._wso2 = wso2
-        self._faults = {reason: self._fault(reason) for reason in REASONS}
+        self._challenges = tuple(dict.fromkeys(_CHALLENGES[kind] for kind in _CHALLENGES if kind in schemes))
+        self._faults: dict[Reason, Fault] = {}
 
-    def fault(self, reason: str) -> Fault:
-        return self._faults[reason]
+    def fault(self, reason: Reason) -> Fault:
+        fault = self._faults.get(reason)
+        if fault is None:
+            fault = self._faults[reason] = self._make(reason)
+        return fault
 
     def insufficient_scope(self, scopes: tuple[str, ...]) -> Fault:
         """The 403 that names the scopes of which any one would do."""
@@ -101,22 +111,20 @@ class Refusals:
             challenge += f', scope="{" ".join(scopes)}"'
         return Fault(faults.SCOPES, headers=((b"WWW-Authenticate", challenge.encode()),))
 
-    def _fault(self, reason: str) -> Fault:
-        kind: Kind = _KINDS.get(reason, faults.INVALID_CREDENTIALS)
-        if kind.status != 401:
-            return Fault(kind, reason)
-        challenge = self._wso2_challenge() if self._wso2 else self._challenge(reason)
-        return Fault(kind, reason, headers=((b"WWW-Authenticate", challenge.encode()),))
+    def _make(self, reason: Reason) -> Fault:
+        if reason.kind.status != 401:
+            return Fault(reason.kind, reason)
+        if self._wso2:
+            return Fault(reason.kind, reason, headers=((b"WWW-Authenticate", self._wso2_challenge().encode()),))
+        lines = tuple((b"WWW-Authenticate", self._challenge(text, reason).encode()) for text in self._challenges)
+        return Fault(reason.kind, reason, headers=lines)
 
-    def _challenge(self, reason: str) -> str:
-        challenge = 'Bearer realm="microgate"'
-        description = _DESCRIPTIONS.get(reason)
+    @staticmethod
+    def _challenge(text: str, reason: Reason) -> str:
         # RFC 6750 §3.1: a request without a bearer token learns the scheme and no error.
-        return (
-            challenge
-            if description is None
-            else f'{challenge}, error="invalid_token", error_description="{description}"'
-        )
+        if reason.told and text.startswith("Bearer"):
+            return f'{text}, error="invalid_token", error_description="{reason.told}"'
+        return text
 
     def _wso2_challenge(self) -> str:
         names = [f"OAuth2 {_WSO2_REALM}"] if {"oauth2", "jwt"} & set(self._schemes) else []

@@ -1,0 +1,37 @@
+"""The ways of proving who calls: what each offers the stage that chooses among them, and where each is made.
+
+A scheme is made once per worker, when the first operation that takes it is linked, and its code is imported only then.
+`authenticate.py` calls them; a scheme never sees another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from microgate.runtime.exchange import Consumer
+
+if TYPE_CHECKING:
+    from microgate.runtime.exchange import Exchange
+    from microgate.runtime.security.context import SecurityContext
+
+Judgement: TypeAlias = Consumer | Awaitable[Consumer]
+
+
+class Scheme(Protocol):
+    """One way of proving who calls."""
+
+    def judge(self, exchange: Exchange, value: bytes, credential: bytes) -> Judgement:
+        """Who calls with `credential`, found in a field with `value`; raises TokenError, at once or when awaited.
+
+        An awaitable is for what has to be asked for. What was judged good is remembered by the scheme.
+        """
+
+
+def make(kind: str, context: SecurityContext) -> Scheme | None:
+    """The scheme of one of `plan.model.Security.schemes`; None for one that the settings leave without any means."""
+    if kind == "jwt":
+        from microgate.runtime.security.self_contained import SelfContained
+
+        return SelfContained(context)
+    return None
