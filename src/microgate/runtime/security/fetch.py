@@ -1,7 +1,7 @@
-"""One bounded GET for the steward: a key set from the address that the settings name, and from nowhere else.
+"""HTTP to services that the settings name: bounded in size and time, verified, never redirected.
 
-Redirects are refused, certificates verified, size and time limited. Nothing here reads a token, so no address in one is
-ever dialled. `keys.py` calls it.
+Nothing here reads a token, so no address in one is ever dialled. `keys.py` asks for documents with `fetch`; calls that a
+request waits for go through `calls.py`, which keeps connections.
 """
 
 from __future__ import annotations
@@ -53,26 +53,72 @@ def parse_address(url: str) -> Address:
     return Address(secure, parts.hostname, port or (443 if secure else 80), parts.netloc, target)
 
 
+class Question(NamedTuple):
+    """One request. `headers` have no Host, Content-Length or Connection; `target` is "" for the address's own."""
+
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    target: str = ""
+
+
+class Reply(NamedTuple):
+    """One answer. Names of headers are lower case; `keeps` says that the connection can take another request."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    keeps: bool
+
+    def header(self, name: str) -> str:
+        """All values of a lower-case name, joined; "" for none."""
+        return ", ".join(value for key, value in self.headers if key == name)
+
+
 async def fetch(address: Address, tls: SSLContext | None) -> bytes:
-    """The body of a 200 answer; raises FetchError."""
+    """The body of a 200 answer to a GET; raises FetchError."""
+    accept = ("Accept", "application/jwk-set+json, application/json")
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            reader, writer = await asyncio.open_connection(
-                address.host, address.port, ssl=tls if address.secure else None
-            )
+            reader, writer = await connect(address, tls)
             try:
-                writer.write(_request(address))
-                return await _read(reader)
+                reply = await ask(reader, writer, address, Question(headers=(accept, ("Connection", "close"))))
             finally:
                 writer.transport.abort()
     except TimeoutError:
         raise FetchError(f"no answer within {TIMEOUT_SECONDS:g} s") from None
+    if 300 <= reply.status < 400:
+        raise FetchError(f"the answer is {reply.status}, and redirects are not followed")
+    if reply.status != 200:
+        raise FetchError(f"the answer is {reply.status}")
+    return reply.body
+
+
+async def connect(address: Address, tls: SSLContext | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection, handshake done; raises FetchError. The caller bounds the time."""
+    try:
+        return await asyncio.open_connection(address.host, address.port, ssl=tls if address.secure else None)
     except OSError as error:
-        # asyncio puts its own text in place of the system's.
-        text = os.strerror(error.errno) if isinstance(error, ConnectionError) and error.errno else error.strerror
-        raise FetchError((text or str(error) or type(error).__name__).lower()) from None
+        raise _translate(error) from None
     except UnicodeError:
         raise FetchError("it has a host name that cannot be") from None
+
+
+async def ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: Address, question: Question
+) -> Reply:
+    """Send a request and read its answer; raises FetchError. The caller bounds the time."""
+    try:
+        writer.write(_request(address, question))
+        return await _read(reader, question.method)
+    except OSError as error:
+        raise _translate(error) from None
+
+
+def _translate(error: OSError) -> FetchError:
+    # asyncio puts its own text in place of the system's.
+    text = os.strerror(error.errno) if isinstance(error, ConnectionError) and error.errno else error.strerror
+    return FetchError((text or str(error) or type(error).__name__).lower())
 
 
 def make_tls(settings: Settings) -> SSLContext:
@@ -91,21 +137,22 @@ def make_tls(settings: Settings) -> SSLContext:
     return context
 
 
-def _request(address: Address) -> bytes:
-    lines = (
-        f"GET {address.target} HTTP/1.1",
-        f"Host: {address.authority}",
-        "Accept: application/jwk-set+json, application/json",
-        "User-Agent: microgate",
-        "Connection: close",
-    )
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+def _request(address: Address, question: Question) -> bytes:
+    lines = [f"{question.method} {question.target or address.target} HTTP/1.1", f"Host: {address.authority}"]
+    lines += [f"{name}: {value}" for name, value in question.headers]
+    lines.append("User-Agent: microgate")
+    if question.body or question.method not in ("GET", "HEAD"):
+        lines.append(f"Content-Length: {len(question.body)}")
+    if any("\r" in line or "\n" in line for line in lines):
+        raise FetchError("a field of the request has a line break")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace") + question.body
 
 
 class _Answer:
     """Callbacks of the parser."""
 
     def __init__(self) -> None:
+        self.headers: list[tuple[str, str]] = []
         self.body = bytearray()
         self.complete = False
         self.has_head = False
@@ -116,6 +163,7 @@ class _Answer:
         self.delimited |= lowered in (b"content-length", b"transfer-encoding")
         if lowered == b"content-encoding" and value.lower() != b"identity":
             raise FetchError("the answer is compressed")
+        self.headers.append((lowered.decode("latin-1"), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         self.has_head = True
@@ -129,27 +177,25 @@ class _Answer:
         self.complete = True
 
 
-async def _read(reader: asyncio.StreamReader) -> bytes:
+async def _read(reader: asyncio.StreamReader, method: str) -> Reply:
     answer = _Answer()
     parser = httptools.HttpResponseParser(answer)
     received = 0
-    while not answer.complete:
+    ended = False
+    while not answer.complete and not (method == "HEAD" and answer.has_head):
         data = await reader.read(65_536)
         if not data:
             # Without a length the end of the connection is the end of the answer.
             if answer.has_head and not answer.delimited:
+                ended = True
                 break
             raise FetchError("the answer ends too early")
         received += len(data)
         if received > 2 * MAX_BYTES:
             raise FetchError(f"the answer is larger than {MAX_BYTES} bytes")
         _feed(parser, data)
-    status = parser.get_status_code()
-    if 300 <= status < 400:
-        raise FetchError(f"the answer is {status}, and redirects are not followed")
-    if status != 200:
-        raise FetchError(f"the answer is {status}")
-    return bytes(answer.body)
+    keeps = not ended and method != "HEAD" and parser.should_keep_alive()
+    return Reply(parser.get_status_code(), tuple(answer.headers), bytes(answer.body), keeps)
 
 
 def _feed(parser: httptools.HttpResponseParser, data: bytes) -> None:

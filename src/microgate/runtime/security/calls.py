@@ -1,0 +1,156 @@
+"""Calls that a request waits for: introspection, user claims, a service that decides. Bounded, shared and given up in time.
+
+A `Service` keeps a few connections to one address, admits so many calls at once, and stops calling for a while when the
+service fails in a row. `Shared` makes one call of many that ask for the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import monotonic
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from microgate.errors import KeyMaterialError
+from microgate.runtime.security.fetch import FetchError, Question, Reply, ask, connect, parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable
+    from ssl import SSLContext
+
+T = TypeVar("T")
+
+MAX_IDLE = 8
+MAX_CALLS = 64  # of one worker to one service at once
+FAILURES_TO_OPEN = 5  # in a row, after which nobody is made to wait for the service
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+
+log = logging.getLogger("microgate.security")
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class ServiceError(Exception):
+    """The service gave no answer; the message says why, to follow the service's name."""
+
+
+class Service:
+    """One address that workers call. `name` is how logs call it; `tls` is asked for once, at the first https call."""
+
+    def __init__(self, name: str, url: str, tls: Callable[[], SSLContext], *, timeout_s: float = 5.0) -> None:
+        self.name = name
+        self._address = parse_address(url)
+        self._make_tls = tls
+        self._tls: SSLContext | None = None
+        self._timeout_s = timeout_s
+        self._idle: list[Connection] = []
+        self._calls = 0
+        self._failures = 0
+        self._closed_until = 0.0
+        self._trying = False
+
+    async def call(self, question: Question) -> Reply:
+        """The service's answer, whatever its status; raises ServiceError where there is none, or at once while it is given up.
+
+        A request is sent again once where a kept connection turned out to be dead before anything of an answer came.
+        """
+        now = monotonic()
+        if now < self._closed_until or (self._failures >= FAILURES_TO_OPEN and self._trying):
+            raise ServiceError("is not asked for a while, it failed several times")
+        if self._calls >= MAX_CALLS:
+            raise ServiceError(f"is asked by {MAX_CALLS} requests already")
+        self._calls += 1
+        self._trying = True
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                reply = await self._call(question)
+        except TimeoutError:
+            self._fail(f"no answer within {self._timeout_s:g} s")
+            raise ServiceError(f"gave no answer within {self._timeout_s:g} s") from None
+        except FetchError as error:
+            self._fail(str(error))
+            raise ServiceError(f"cannot be asked: {error}") from None
+        finally:
+            self._calls -= 1
+            self._trying = self._calls > 0
+        if reply.status >= 500:
+            self._fail(f"it answers {reply.status}")
+        else:
+            self._succeed()
+        return reply
+
+    async def _call(self, question: Question) -> Reply:
+        while self._idle:
+            kept = self._idle.pop()
+            if kept[1].transport.is_closing() or kept[0].at_eof():
+                kept[1].transport.abort()
+                continue
+            try:
+                return await self._ask(kept, question)
+            except FetchError:
+                break  # it may have died while nobody looked; a fresh one tells
+        if self._address.secure and self._tls is None:
+            try:
+                self._tls = self._make_tls()
+            except (OSError, KeyMaterialError) as error:
+                raise FetchError(f"the authorities to trust cannot be read: {error}") from None
+        return await self._ask(await connect(self._address, self._tls), question)
+
+    async def _ask(self, connection: Connection, question: Question) -> Reply:
+        kept = False
+        try:
+            reply = await ask(*connection, self._address, question)
+            kept = reply.keeps and len(self._idle) < MAX_IDLE
+        finally:
+            if not kept:
+                connection[1].transport.abort()
+        if kept:
+            self._idle.append(connection)
+        return reply
+
+    def _fail(self, why: str) -> None:
+        self._failures += 1
+        if self._failures >= FAILURES_TO_OPEN:
+            pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self._failures - FAILURES_TO_OPEN, 10), LONGEST_PAUSE_SECONDS)
+            self._closed_until = monotonic() + pause
+            if self._failures == FAILURES_TO_OPEN:
+                log.warning("the %s does not answer: %s; it is asked less often until it does", self.name, why)
+
+    def _succeed(self) -> None:
+        if self._failures >= FAILURES_TO_OPEN:
+            log.warning("the %s answers again", self.name)
+        self._failures = 0
+        self._closed_until = 0.0
+
+    def close(self) -> None:
+        for _, writer in self._idle:
+            writer.transport.abort()
+        self._idle.clear()
+
+
+class Shared(Generic[T]):
+    """Many that ask for the same at one time get one answer. One that leaves cancels nothing."""
+
+    def __init__(self) -> None:
+        self._asked: dict[Hashable, asyncio.Task[T]] = {}
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+    async def get(self, key: Hashable, ask_for: Callable[[], Awaitable[T]]) -> T:
+        task = self._asked.get(key)
+        if task is None:
+            task = asyncio.ensure_future(_as_coroutine(ask_for))
+            self._asked[key] = task
+            task.add_done_callback(lambda done: self._forget(key, done))
+        return await asyncio.shield(task)
+
+    def _forget(self, key: Hashable, done: asyncio.Task[T]) -> None:
+        self._asked.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # was raised to those who waited; nobody may wait any more
+
+
+async def _as_coroutine(ask_for: Callable[[], Awaitable[T]]) -> T:
+    return await ask_for()
