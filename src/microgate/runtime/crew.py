@@ -85,6 +85,7 @@ class Crew:
             workers=self._premises.slots,
             metrics=self._metrics,
             ledger=self._premises.ledger,
+            log_gate=self._premises.log_gate,
             admin=listeners.admin_socket,
         )
         steward.serve(desk, tuple(pair.steward for pair in self._pairs), line, leads=self.leads)

@@ -107,7 +107,15 @@ class OneProcess:
             max_connections=premises.max_connections,
             assemble=premises.assemble,
         )
-        desk = steward.Desk(plan, settings, 1, region, premises.ledger, premises.listeners.admin_socket)
+        desk = steward.Desk(
+            plan=plan,
+            settings=settings,
+            workers=1,
+            metrics=region,
+            ledger=premises.ledger,
+            log_gate=premises.log_gate,
+            admin=premises.listeners.admin_socket,
+        )
         channel = self._switchboard.channel()
         following = worker.Worker(post, channel)
         self._switchboard.connect(channel)

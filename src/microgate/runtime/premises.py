@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from microgate.runtime import capacity
 from microgate.runtime.listeners import Listeners, open_listeners
 from microgate.runtime.observability.ledger import Ledger
+from microgate.runtime.observability.log_gate import LogGate
 from microgate.runtime.tls import ServerTls
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Premises:
     max_connections: int  # per worker
     assemble: Assemble
     ledger: Ledger
+    log_gate: LogGate
 
 
 def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premises:
@@ -43,6 +45,7 @@ def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premise
         max_connections=capacity.connection_limit(settings.listener.max_connections, descriptors),
         assemble=assemble,
         ledger=Ledger(),
+        log_gate=LogGate(),
     )
 
 

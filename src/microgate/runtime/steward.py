@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from microgate.runtime.control import Job
     from microgate.runtime.lifeline import Lifeline
     from microgate.runtime.observability.ledger import Ledger
+    from microgate.runtime.observability.log_gate import LogGate
     from microgate.settings.model import Settings
 
 log = logging.getLogger("microgate.steward")
@@ -46,6 +47,7 @@ class Desk:
     workers: int
     metrics: mmap.mmap
     ledger: Ledger
+    log_gate: LogGate
     admin: socket.socket | None
 
 
@@ -54,7 +56,7 @@ def list_jobs(desk: Desk) -> list[Job]:
     counted = Metrics(desk.metrics, desk.plan, desk.workers)
     return [
         *keys.jobs(desk.settings, counted.counter),
-        *observability.jobs(desk.plan, desk.settings, desk.metrics),
+        *observability.jobs(desk.plan, desk.settings, desk.metrics, desk.log_gate),
     ]
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from microgate.runtime.control import Hub, Job
     from microgate.runtime.observability.admin import Maker
     from microgate.runtime.observability.ledger import Ledger
+    from microgate.runtime.observability.log_gate import LogGate
     from microgate.runtime.observability.metrics import Region
     from microgate.settings.model import Settings
 
@@ -36,7 +37,7 @@ def prove(settings: Settings) -> None:
         log_writer.prove(wanted.path)
 
 
-def jobs(plan: Plan, settings: Settings, region: Region) -> list[Job]:
+def jobs(plan: Plan, settings: Settings, region: Region, gate: LogGate) -> list[Job]:
     """The jobs of a whole life: who serves, and the access log if the settings ask for one; `region` is counted in."""
     wanted = access_log.wanted(settings)
 
@@ -52,7 +53,7 @@ def jobs(plan: Plan, settings: Settings, region: Region) -> list[Job]:
         await asyncio.Event().wait()
 
     async def write_log(hub: Hub) -> None:
-        writer = LogWriter(wanted.path, Metrics(region, plan, hub.workers))
+        writer = LogWriter(wanted.path, Metrics(region, plan, hub.workers), gate)
         hub.subscribe(LogLines, writer.put)
         try:
             await asyncio.Event().wait()

@@ -18,6 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from microgate.errors import SettingsError
+from microgate.runtime.observability.log_gate import LogGate
 
 if TYPE_CHECKING:
     from microgate.runtime.control import LogLines
@@ -58,18 +59,23 @@ def _reason(error: OSError) -> str:
 class LogWriter:
     """Takes batches of whole lines from the loop and writes them in their order from a thread."""
 
-    def __init__(self, path: str, metrics: Metrics, max_queued_bytes: int = MAX_QUEUED_BYTES) -> None:
+    def __init__(
+        self, path: str, metrics: Metrics, gate: LogGate | None = None, max_queued_bytes: int = MAX_QUEUED_BYTES
+    ) -> None:
+        """`gate` is shared with other writers to the same place, if there may be any."""
         self._path = path
+        self._gate = gate or LogGate()
         self._max_queued_bytes = max_queued_bytes
         self._count_dropped = metrics.counter("access_log_lines_dropped")
         self._changed = threading.Condition()  # guards all of the following that both sides touch
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
+        self._in_hand = b""  # of which `_written` bytes are written
         self._closing = False
         # The thread's own.
         self._file = -1
         self._looked_at = 0.0
-        self._torn = False
+        self._written = 0
         self._lost = 0
         self._failing = False
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
@@ -93,24 +99,19 @@ class LogWriter:
             self._changed.notify()
         await asyncio.to_thread(self._thread.join, patience_seconds)
         with self._changed:
-            self._drop(b"".join(self._queue))
+            self._drop(self._in_hand[self._written :] + b"".join(self._queue))
+            self._in_hand = b""
             self._queue.clear()
 
     # The thread.
 
     def _run(self) -> None:
         while (data := self._next()) is not None:
-            written = 0
             try:
-                target = self._target()
-                if self._torn:
-                    # What was cut off by an error stays a line of its own.
-                    self._write(target, b"\n")
-                    self._torn = False
-                while written < len(data):
-                    written += self._write(target, data[written:])
+                with self._gate.entered():
+                    self._write_all(data)
             except OSError as error:
-                self._on_failure(data, written, error)
+                self._on_failure(data, error)
             else:
                 self._on_success()
         if self._file >= 0:
@@ -118,13 +119,29 @@ class LogWriter:
 
     def _next(self) -> bytes | None:
         with self._changed:
+            self._in_hand = b""
+            self._written = 0
             while not self._queue and not self._closing:
                 self._changed.wait()
             if not self._queue:
                 return None
             data = self._queue.popleft()
             self._queued_bytes -= len(data)
+            self._in_hand = data
             return data
+
+    def _write_all(self, data: bytes) -> None:
+        """Write a batch; what somebody left torn before, by an error or by dying, stays a line of its own."""
+        target = self._target()
+        if self._gate.is_torn(self._path):
+            self._write(target, b"\n")
+        self._gate.set_torn(self._path, torn=True)
+        try:
+            while self._written < len(data):
+                self._written += self._write(target, data[self._written :])
+        finally:
+            whole = not self._written or data[: self._written].endswith(b"\n")
+            self._gate.set_torn(self._path, torn=not whole)
 
     def _target(self) -> int:
         """The descriptor to write to; a file is opened anew where its name means another file by now."""
@@ -136,7 +153,7 @@ class LogWriter:
             if self._was_renamed():
                 os.close(self._file)
                 self._file = -1
-                self._torn = False
+                self._gate.set_torn(self._path, torn=False)
         if self._file < 0:
             self._file = _open(self._path)
             self._looked_at = now
@@ -161,11 +178,12 @@ class LogWriter:
                 waiter.register(target, select.POLLOUT)
                 waiter.poll(_POLL_MS)
 
-    def _on_failure(self, data: bytes, written: int, error: OSError) -> None:
-        rest = data[written:]
-        self._torn = self._torn or (written > 0 and not data[:written].endswith(b"\n"))
+    def _on_failure(self, data: bytes, error: OSError) -> None:
+        rest = data[self._written :]
         with self._changed:
-            self._drop(rest)
+            if self._in_hand:  # else it was given up when closing, and counted then
+                self._drop(rest)
+            self._in_hand = b""
         self._lost += rest.count(b"\n")
         if not self._failing:
             self._failing = True

@@ -13,6 +13,7 @@ from harness.waiting import holds_for, wait_until
 from microgate.errors import SettingsError
 from microgate.runtime.control import LogLines
 from microgate.runtime.observability import log_writer
+from microgate.runtime.observability.log_gate import LogGate
 from microgate.runtime.observability.log_writer import LogWriter
 from microgate.runtime.observability.metrics import Metrics, Totals, region_size
 
@@ -169,6 +170,18 @@ def test_a_line_cut_off_by_a_full_disk_stays_a_line_of_its_own(world, tmp_path, 
     assert (json.loads(first)["n"], json.loads(last)["n"]) == (1, 4)
     assert torn == lines_of(2, size=980).data[: len(torn)]
     wait_until(lambda: len(caplog.messages) == 2)
+
+
+@pytest.mark.parametrize(("where", "begins"), [("access.log", b"\n"), ("another.log", b"")])
+def test_a_line_torn_by_a_writer_that_died_stays_a_line_of_its_own(world, tmp_path, where, begins):
+    gate = LogGate()
+    gate.set_torn(str(tmp_path / where), torn=True)  # as it is while somebody writes
+    path = tmp_path / "access.log"
+    writer, _ = world(path, gate=gate)
+    writer.put(0, lines_of(1))
+    writer.put(0, lines_of(2))
+    expected = begins + lines_of(1).data + lines_of(2).data
+    wait_until(lambda: path.exists() and path.read_bytes() == expected)
 
 
 def test_a_file_in_a_folder_that_appears_later(world, tmp_path, caplog):
