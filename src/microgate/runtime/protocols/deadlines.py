@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
 
 NEVER = float("inf")
+MAX_ENDED_AT_ONCE = 8
 
 
 class Watched(Protocol):
@@ -41,13 +42,24 @@ class Watch:
         if not self.members:
             return
         now = monotonic()
-        for member in [member for member in self.members if member.deadline <= now]:
-            # Put off rather than disarmed: one that fails to act on its deadline is called again.
-            member.deadline = now + 1.0
-            member.on_deadline()
+        due = [member for member in self.members if member.deadline <= now]
+        if due:
+            self._end(due)
         if self._checks:
             for member in tuple(self.members):
                 member.on_sweep()
+
+    def _end(self, due: list[Watched]) -> None:
+        """Call a few, and the rest in later turns of the loop, so that nobody waits for a crowd that ends at once."""
+        now = monotonic()
+        for member in due[-MAX_ENDED_AT_ONCE:]:
+            if member.deadline <= now and member in self.members:
+                # Put off rather than disarmed: one that fails to act on its deadline is called again.
+                member.deadline = now + 1.0
+                member.on_deadline()
+        del due[-MAX_ENDED_AT_ONCE:]
+        if due:
+            self._loop.call_soon(self._end, due)
 
     def close(self) -> None:
         self._timer.cancel()
