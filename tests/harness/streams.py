@@ -77,7 +77,8 @@ class StreamBackend:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096, limit=2**22)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.sockets = self._server.sockets
+        self.port = self.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         return self
 
