@@ -58,6 +58,13 @@ class KeySet(Message, frozen=True, tag=True, array_like=True):
     pending: bool = False
 
 
+class Certificate(Message, frozen=True, tag=True, array_like=True):
+    """The newest good content of an issuer's certificate file, PEM."""
+
+    source: str
+    pem: bytes
+
+
 class Greeting(Message, frozen=True, tag=True, array_like=True):
     """The steward has begun, or begun anew: workers that serve say `Hello` to it."""
 
@@ -67,7 +74,7 @@ class Drain(Message, frozen=True, tag=True, array_like=True):
 
 
 ToSteward = Hello | LogLines | KeyWanted | Drain
-ToWorker = KeySet | Greeting | Drain
+ToWorker = KeySet | Certificate | Greeting | Drain
 
 
 def encode(message: Message) -> bytes:

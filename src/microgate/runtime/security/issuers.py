@@ -6,16 +6,18 @@ the order of the settings. `context.py` imports this only where there is an issu
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from microgate.errors import KeyMaterialError
 from microgate.runtime.security import claims, refusals
+from microgate.runtime.security.certificates import FollowedCertificate
 from microgate.runtime.security.compact import parse
 from microgate.runtime.security.followed_keys import FollowedKeys
 from microgate.runtime.security.key_sets import KeySetError
 from microgate.runtime.security.refusals import TokenError, UnknownKeyError
-from microgate.runtime.security.signatures import ALGORITHMS, UnusableKeyError, VerificationKey, from_pem
+from microgate.runtime.security.signatures import ALGORITHMS, UnusableKeyError
 from microgate.runtime.security.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -23,16 +25,19 @@ if TYPE_CHECKING:
 
     from microgate.runtime.control import Channel
     from microgate.runtime.security.compact import Token
+    from microgate.runtime.security.signatures import VerificationKey
     from microgate.settings.model import JwtIssuer, Settings
 
 DEFAULT_LEEWAY_SECONDS = 30.0
+
+log = logging.getLogger("microgate.security")
 
 
 class Issuer:
     """One entry: what its tokens must say, and the keys that may have signed them."""
 
     def __init__(
-        self, entry: JwtIssuer, *, certificate: VerificationKey | None, keys: FollowedKeys | None, leeway: float
+        self, entry: JwtIssuer, *, certificate: FollowedCertificate | None, keys: FollowedKeys | None, leeway: float
     ) -> None:
         assert certificate is not None or keys is not None
         self._entry = entry
@@ -58,8 +63,8 @@ class Issuer:
         algorithm, key_id = token.header
         if self._keys is None or (key_id is None and self._certificate is not None):
             assert self._certificate is not None
-            candidates = [self._certificate]
-            if not self._certificate.fits(algorithm):
+            candidates = [self._certificate.key]
+            if not self._certificate.key.fits(algorithm):
                 raise TokenError(refusals.ALGORITHM)
         else:
             candidates = self._keys.candidates(algorithm, key_id)
@@ -110,23 +115,60 @@ def load(settings: Settings, channel: Channel | None, on_loss: Callable[[], None
             if not entry.jwks_url:
                 _load_file(followed[source])
         issuer = Issuer(
-            entry, certificate=_certificate(entry, settings), keys=followed[source] if source else None, leeway=leeway
+            entry,
+            certificate=_certificate(entry, settings, channel, on_loss),
+            keys=followed[source] if source else None,
+            leeway=leeway,
         )
         entries.append((entry.issuer, issuer))
     return Issuers(entries)
 
 
 def _load_file(keys: FollowedKeys) -> None:
+    def load(document: bytes) -> None:
+        try:
+            keys.load(document)
+        except KeySetError as error:
+            raise KeyMaterialError(f"the key set `{keys.source}` {error}") from None
+
+    _from_file(keys.source, load)
+
+
+# What was good in each file. The supervisor fills it before it forks, so that a worker which is started anew while a file is
+# broken has the keys that its siblings have.
+_good: dict[str, bytes] = {}
+
+T = TypeVar("T")
+
+
+def _from_file(file: str, make: Callable[[bytes], T]) -> T:
+    """What `make` makes of a file, or of the last content that was good; raises KeyMaterialError."""
     try:
-        keys.load(_read(keys.source))
-    except KeySetError as error:
-        raise KeyMaterialError(f"the key set `{keys.source}` {error}") from None
+        data = _read(file)
+        made = make(data)
+    except KeyMaterialError as error:
+        if file not in _good:
+            raise
+        log.warning("%s; its last good content is in use", error)
+        return make(_good[file])
+    _good[file] = data
+    return made
 
 
-def _certificate(entry: JwtIssuer, settings: Settings) -> VerificationKey | None:
-    if entry.certificate_file:
-        place, data = f"`{entry.certificate_file}`", _read(entry.certificate_file)
-    elif entry.certificate_alias:
+def _certificate(
+    entry: JwtIssuer, settings: Settings, channel: Channel | None, on_loss: Callable[[], None]
+) -> FollowedCertificate | None:
+    file = entry.certificate_file
+    if file:
+
+        def follow(data: bytes) -> FollowedCertificate:
+            try:
+                return FollowedCertificate(file, data, channel, on_loss)
+            except UnusableKeyError as error:
+                raise KeyMaterialError(f"issuer `{entry.issuer}` cannot use `{file}`: {error}") from None
+
+        return _from_file(file, follow)
+    if entry.certificate_alias:
         place, data = f"`{entry.certificate_alias}` in the trust store", _from_trust_store(entry, settings)
     elif entry.jwks_url or entry.jwks_file:
         return None
@@ -136,7 +178,7 @@ def _certificate(entry: JwtIssuer, settings: Settings) -> VerificationKey | None
             hint="set certificateFile, certificateAlias, jwksFile or jwksURL in its [[jwtTokenConfig]]",
         )
     try:
-        return from_pem(data)
+        return FollowedCertificate("", data, None, on_loss)
     except UnusableKeyError as error:
         raise KeyMaterialError(f"issuer `{entry.issuer}` cannot use {place}: {error}") from None
 

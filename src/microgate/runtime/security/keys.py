@@ -68,7 +68,7 @@ def jobs(settings: Settings, counter: Counter = uncounted, *, remote: Pace = REM
             ask = _counted(_Remote(source, settings).ask, counter)
             found.append(_job(source, names, ask, remote))
         else:
-            found.append(_job(source, names, _File(source).ask, LOCAL))
+            found.append(_job(source, names, KeyFile(source).ask, LOCAL))
     return found
 
 
@@ -236,8 +236,8 @@ class _Remote:
         return await fetch(address, self._tls)
 
 
-class _File:
-    """A key set in a file, read when it changes."""
+class KeyFile:
+    """Key material in a file, read when it changes."""
 
     def __init__(self, file: str) -> None:
         self._path = Path(file)
@@ -250,6 +250,8 @@ class _File:
             if seen == self._seen:
                 return None
             self._seen = seen
+            if status.st_size > MAX_KEY_SET_BYTES:
+                raise FetchError(f"it is larger than {MAX_KEY_SET_BYTES} bytes")
             return self._path.read_bytes()
         except OSError as error:
             self._seen = None
