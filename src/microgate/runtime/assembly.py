@@ -71,7 +71,7 @@ class Gateway:
         counter = self._accounting.metrics.counter
         counts = Counts(self._accounting.metrics.gauge, counter)
         self._security = SecurityContext(
-            settings, services.channel, counter=counter, gauge=self._accounting.metrics.gauge
+            settings, services.channel, plan=plan, counter=counter, gauge=self._accounting.metrics.gauge
         )
         own_names = frozenset({settings.backend_jwt_header.header.lower().encode()})
         self._backends = Backends(plan, settings, services.loop, self._exchanges, own_names, counts)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from microgate.plan.model import Plan
+from microgate.runtime.extensions import Extensions
 from microgate.runtime.security import refusals, schemes
 from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.refusals import Refusals, TokenError
@@ -25,11 +27,12 @@ if TYPE_CHECKING:
     from microgate.settings.model import Settings
 
 VERDICT_BYTES = 32 << 20
+_NO_PLAN = Plan(project="", engine="", apis=(), upstreams=())
 
 
 class SecurityContext:
     """`channel` leads to the steward, None where there is none; `clock` gives seconds since 1970, `counter` and
-    `gauge` give what counts.
+    `gauge` give what counts. `extensions` are the project's Python, which runs where there is a `plan` alone.
 
     Raises KeyMaterialError when a configured key cannot be had.
     """
@@ -39,11 +42,13 @@ class SecurityContext:
         settings: Settings,
         channel: Channel | None,
         *,
+        plan: Plan | None = None,
         counter: Counter = uncounted,
         gauge: Counter = uncounted,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
+        self.extensions = Extensions(plan or _NO_PLAN)
         self.verdicts = Verdicts(VERDICT_BYTES, settings.caching.token_cache_capacity, clock, counter, gauge)
         self._verified = counter("token_verifications")
         self._clock = clock

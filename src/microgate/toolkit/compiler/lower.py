@@ -25,6 +25,7 @@ def lower(project: ResolvedProject, inputs: dict[str, str]) -> Plan:
         policies=tuple(
             policy for level in sorted(project.policies) for _, policy in sorted(project.policies[level].items())
         ),
+        extensions=project.extensions,
         inputs=tuple(sorted(inputs.items())),
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from microgate.plan.model import Policy, Security, Upstream
+    from microgate.plan.model import Module, Policy, Security, Upstream
     from microgate.plan.paths import Template
     from microgate.toolkit.compiler.interceptor_sources import InterceptorSources
     from microgate.toolkit.openapi.cursor import Located, Spot
@@ -50,3 +50,4 @@ class ResolvedProject:
     apis: list[ResolvedApi]
     policies: dict[str, dict[str, Policy]]  # level -> name -> policy
     interceptors: InterceptorSources
+    extensions: tuple[Module, ...] = ()

@@ -46,12 +46,12 @@ def compile_project(project: Path, report: Report) -> Plan | None:
 def _compile_project(project: Path, report: Report) -> Plan | None:
     folder = Folder(project)
     apis = _apis(folder, load_project(folder, report), report)
-    user_code.check(folder, report)
     found = ResolvedProject(
         name=folder.root.name,
         apis=apis,
         policies=policies.read(folder, report),
         interceptors=InterceptorSources.read(folder, report),
+        extensions=user_code.read(folder, report),
     )
     return _finish(found, folder, report)
 

@@ -1,5 +1,7 @@
-"""Users' code of other languages in a project: Ballerina filters, Java libraries, gRPC definitions. None of it can run here,
-so what has an effect under WSO2 is an error, what has none is at most a warning; untouched stubs are neither.
+"""Users' code in a project, apart from interceptors: Python that the settings name goes into the plan, read and never run.
+
+What is of other languages (Ballerina filters, Java libraries, gRPC definitions) cannot run here, so what has an effect
+under WSO2 is an error, what has none is at most a warning; untouched stubs are neither.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
+from microgate.plan.model import Module
 from microgate.toolkit import catalogue
 from microgate.toolkit.compiler import python_source
 from microgate.toolkit.openapi.document import read_source, whole_file
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 # What `micro-gw init` made in every project (WSO2 §2.2).
 SHIPPED_EXTENSIONS = ("extension_filter.bal", "startup_extension.bal", "token_revocation_extension.bal")
+# Python in these files would run without being named by the settings; this release does not call it.
+UNCALLED_EXTENSIONS = {"extension_filter": "the extension filter", "startup_extension": "the startup extension"}
 SHIPPED_PROTO_FILES = ("wso2_options.proto", "wso2CustomOptions.proto")
 
 _COMMENT = re.compile(r"//[^\n]*|^[ \t]*#[^\n]*", re.MULTILINE)
@@ -31,13 +36,16 @@ _ASSIGNMENT = re.compile(r"\w\s*\.\s*\w+\s*=[^=]|\]\s*=[^=]|->|\breturn\s+false\
 _WORDS = frozenset({"if", "match", "while", "foreach", "check", "is"})
 
 
-def check(folder: Folder, report: Report) -> None:
-    """Report the code of a project that this gateway cannot run."""
+def read(folder: Folder, report: Report) -> tuple[Module, ...]:
+    """The Python modules of a project's extensions, sorted by name; reports the code that this gateway cannot run."""
+    modules = []
     for path in _files(folder, layout.EXTENSIONS):
         if path.suffix == ".bal":
             _check_ballerina(path, folder, report)
         elif path.suffix == ".py":
-            _check_python(path, folder, report)
+            module = _read_python(path, folder, report)
+            if module is not None:
+                modules.append(module)
     for name in (layout.INTERCEPTORS, layout.EXTENSIONS, layout.LIBRARIES):
         for path in _files(folder, name):
             if path.suffix == ".jar" or (path.suffix == ".bal" and name == layout.LIBRARIES):
@@ -46,6 +54,7 @@ def check(folder: Folder, report: Report) -> None:
         if path.suffix == ".proto" and path.name not in SHIPPED_PROTO_FILES:
             message = "not supported yet: gRPC definitions"
             report.add(whole_file(catalogue.NOT_SUPPORTED_YET, message, folder.name(path), "remove the file"))
+    return tuple(sorted(modules, key=lambda module: module.name))
 
 
 def unused(name: str) -> Diagnostic:
@@ -106,12 +115,18 @@ def _closing_brace(code: str, start: int) -> int:
     return len(code)
 
 
-def _check_python(path: Path, folder: Folder, report: Report) -> None:
+def _read_python(path: Path, folder: Folder, report: Report) -> Module | None:
     source = read_source(path, folder.name(path), report)
     tree = None if source is None else python_source.parse(source, report)
-    if source is not None and tree is not None and not _is_stub(tree):
-        message = "not supported yet: extensions in Python"
-        report.add(whole_file(catalogue.NOT_SUPPORTED_YET, message, source.name, "empty the file"))
+    if source is None or tree is None or _is_stub(tree):
+        return None
+    name = path.relative_to(folder.root / layout.EXTENSIONS).with_suffix("").as_posix()
+    if name in UNCALLED_EXTENSIONS:
+        message = f"not supported yet: {UNCALLED_EXTENSIONS[name]}"
+        hint = "empty the file; functions that settings name belong into a file of another name"
+        report.add(whole_file(catalogue.NOT_SUPPORTED_YET, message, source.name, hint))
+        return None
+    return Module(name, source.text)
 
 
 def _is_stub(tree: ast.Module) -> bool:

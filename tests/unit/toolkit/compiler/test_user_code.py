@@ -1,10 +1,12 @@
-"""Which functions of a Ballerina file do anything."""
+"""Users' code: which functions of a Ballerina file do anything, and which Python goes into the plan."""
 
 from __future__ import annotations
 
 import pytest
 
-from microgate.toolkit.compiler.user_code import functions_with_effect
+from microgate.diagnostics import Report
+from microgate.toolkit.compiler.user_code import functions_with_effect, read
+from microgate.toolkit.openapi.folder import Folder
 
 DISPATCH = """
 import wso2/gateway;
@@ -52,3 +54,33 @@ def test_a_filled_stub_acts_and_so_does_who_calls_it(body):
 )
 def test_functions(text, names):
     assert [name for name, _ in functions_with_effect(text)] == names
+
+
+def _read(tmp_path, **files):
+    folder = tmp_path / "extensions"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    report = Report()
+    return read(Folder(tmp_path), report), report
+
+
+def test_python_that_does_something_goes_into_the_plan_as_it_stands(tmp_path):
+    modules, report = _read(tmp_path, b="def g(): return 1\n", a="x = [1]\n", stub='"""Nothing."""\nimport os\n')
+    assert [(module.name, module.source) for module in modules] == [("a", "x = [1]\n"), ("b", "def g(): return 1\n")]
+    assert not report.diagnostics
+
+
+def test_python_that_nothing_would_call_is_refused_by_name(tmp_path):
+    modules, report = _read(tmp_path, extension_filter="def filter_request(): ...\n", startup_extension="print(1)\n")
+    assert modules == ()
+    assert [(found.code, found.message) for found in report.diagnostics] == [
+        ("MG110", "not supported yet: the extension filter"),
+        ("MG110", "not supported yet: the startup extension"),
+    ]
+
+
+def test_a_broken_module_is_not_packed(tmp_path):
+    modules, report = _read(tmp_path, a="def g(:\n")
+    assert modules == ()
+    assert report.has_errors
