@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := menu
-.PHONY: menu setup demo test test-long lint format golden bench docs lock clean
+.PHONY: menu setup demo test test-long lint format golden bench docs lock services clean
 
 menu: ## print this menu
 	@echo "microgate: a microgateway for APIs"
@@ -26,6 +26,9 @@ demo: $(STAMP) ## build the petstore example, serve it and call it (ARGS=--once 
 
 test: $(STAMP) ## run the whole suite
 	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+services: ## install the services that tests start: slapd, RabbitMQ, etcd, Redis (apt, as root; none is started)
+	@tests/harness/services/install.sh
 
 test-long: $(STAMP) ## run the long tests: soak, fuzz, floods
 	@$(BIN)/python -m pytest -m long $(ARGS)
