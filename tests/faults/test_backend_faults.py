@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness.aio import pace, run, until
+from harness.backend import refusing, unreachable
 from harness.descriptions import describe
 from harness.inside import Inside
 from harness.streams import Script, StreamBackend, Turn, read_answer, say_ok
@@ -20,8 +21,9 @@ GET = b"GET /a HTTP/1.1\r\nHost: gateway.test\r\n\r\n"
 NEXT = GET.replace(b"/a", b"/next")
 POST = b"POST /a HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 4\r\n\r\nbody"
 LIMIT = 0.6
-SLACK = 1.0  # for a busy machine; the limit itself is late by 100 ms at most
-SETTINGS = {"httpClients.responseTimeoutInMillis": 600, "httpClients.idleTimeoutInMillis": 600}
+LATE = 0.1  # the goal: so much after its limit at most
+TRIES = 3  # on a busy machine one may come late, which says nothing of the limit
+SETTINGS = {f"httpClients.{name}TimeoutInMillis": 600 for name in ("connect", "response", "idle")}
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\nX-A: b\r\n\r\n" + b"0123456789abcdefghij"
 CHUNKS = (
@@ -92,6 +94,16 @@ async def _see(gateway, request=GET):
         writer.close()
 
 
+async def _in_time(attempt, cases):
+    """Attempts say how long they took beyond their limit; they fail at once where anything but the time is wrong."""
+    for _ in range(TRIES):
+        late = await asyncio.gather(*(attempt(*case) for case in cases))
+        cases = [case for case, seconds in zip(cases, late, strict=True) if seconds > LATE]
+        if not cases:
+            return
+    raise AssertionError(f"late each time: {cases}")
+
+
 @pytest.mark.parametrize("how", ["reset", "close", "hang"])
 def test_r30_a_backend_that_fails_at_each_class_of_byte(tmp_path, how):
     async def fail(gateway, request, number, name):
@@ -104,7 +116,8 @@ def test_r30_a_backend_that_fails_at_each_class_of_byte(tmp_path, how):
         else:
             assert (answer.status, answer.whole) == (200, False), name
         soonest = LIMIT if how == "hang" else 0
-        assert soonest - 0.1 <= took <= soonest + SLACK, name
+        assert took > soonest - 0.01, name
+        return took - soonest
 
     async def main():
         async with (
@@ -112,7 +125,7 @@ def test_r30_a_backend_that_fails_at_each_class_of_byte(tmp_path, how):
             Inside(tmp_path, describe(PATHS, backend=backend.url), **SETTINGS) as gateway,
         ):
             for request in (GET, POST):
-                await asyncio.gather(*(fail(gateway, request, *case) for case in enumerate(CUTS)))
+                await _in_time(fail, [(gateway, request, *case) for case in enumerate(CUTS)])
             pool = gateway.gateway._backends.pools[0]
             await until(lambda: pool.active == 0)
 
@@ -133,7 +146,6 @@ BAD = {
     "another protocol": b"SSH-2.0-OpenSSH_9.0\r\n\r\n",
     "another version": b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
     "a storm of interim answers": b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 500 + LENGTH,
-    "an endless interim answer": b"HTTP/1.1 103 Early Hints\r\n" + b"Link: x\r\n" * 20_000,
     "a field of 64 KB": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 66_000 + b"\r\nContent-Length: 2\r\n\r\nok",
     "a status line of 64 KB": b"HTTP/1.1 200 " + b"y" * 66_000 + b"\r\nContent-Length: 2\r\n\r\nok",
     "a chunk size that is none": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n",
@@ -141,9 +153,29 @@ BAD = {
     "a chunk size of 70 bits": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     + b"f" * 18
     + b"\r\nok\r\n0\r\n\r\n",
-    "an endless chunk extension": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 200_000,
-    "endless trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 40_000,
 }
+
+# How each begins, and what comes then again and again.
+ENDLESS = {
+    "fields of an interim answer": (b"HTTP/1.1 103 Early Hints\r\n", b"Link: x\r\n" * 1_000),
+    "interim answers": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 100),
+    "fields": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1_000),
+    "a chunk extension": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x" * 10_000),
+    "trailers": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n" * 1_000),
+}
+
+
+def _send_bad(data, again=b""):
+    async def script(turn):
+        if turn.request.start.startswith("GET /next"):
+            await say_ok(turn)
+            return
+        await turn.send(data)
+        while again:
+            await turn.send(again)
+        await turn.reader.read()
+
+    return script
 
 
 def test_r30_bad_answers_are_never_passed_on_as_good_ones(tmp_path):
@@ -152,25 +184,23 @@ def test_r30_bad_answers_are_never_passed_on_as_good_ones(tmp_path):
             StreamBackend() as backend,
             Inside(tmp_path, describe(PATHS, backend=backend.url), **SETTINGS) as gateway,
         ):
-            for name, data in BAD.items():
 
-                async def script(turn, data=data):
-                    if turn.request.start.startswith("GET /next"):
-                        await say_ok(turn)
-                    else:
-                        await turn.send(data)
-                        await turn.reader.read()
-
-                backend.script = script
+            async def attempt(name, data, again):
+                backend.script = _send_bad(data, again)
                 answer, took = await _see(gateway)
                 assert answer is not None, name
                 assert answer.status == 502 or (answer.status == 200 and not answer.whole), (name, answer)
-                assert took < LIMIT + SLACK, name
+                return took
+
+            for name, data in BAD.items():
+                await _in_time(attempt, [(name, data, b"")])
+            for name, parts in ENDLESS.items():
+                await _in_time(attempt, [(name, *parts)])
 
     run(main())
 
 
-def test_r30_a_refusing_backend_and_one_that_trickles_a_body(tmp_path):
+def test_r30_a_body_that_trickles_within_its_limit_arrives_whole(tmp_path):
     async def main():
         async with (
             StreamBackend() as backend,
@@ -189,13 +219,31 @@ def test_r30_a_refusing_backend_and_one_that_trickles_a_body(tmp_path):
             backend.script = trickle
             answer, _ = await _see(gateway, GET)
             assert (answer.body, answer.whole) == (b"01234567", True)  # each pause is within the limit
-            backend._server.close()
-            await pace(0.05)
-            backend.greet = None
-        async with Inside(tmp_path, describe(PATHS, backend=backend.url), **SETTINGS) as gateway:
-            answer, took = await _see(gateway, POST)
-            assert answer.status == 502
-            assert took < SLACK
+
+    run(main())
+
+
+@pytest.mark.parametrize(("reach", "status", "soonest"), [(refusing, 502, 0), (unreachable, 504, LIMIT)])
+def test_r30_a_backend_that_cannot_be_reached(tmp_path, reach, status, soonest):
+    """Refused at once, or a connection that hangs, as behind a firewall that drops what it gets."""
+
+    async def main():
+        with reach() as port:
+            async with Inside(tmp_path, describe(PATHS, backend=f"http://127.0.0.1:{port}"), **SETTINGS) as gateway:
+
+                async def attempt(request, number):
+                    reader, writer = await gateway.connect()
+                    begun = time.monotonic()
+                    writer.write(request)
+                    answer = await asyncio.wait_for(read_answer(reader), 5)
+                    took = time.monotonic() - begun
+                    writer.close()
+                    assert (answer.status, answer.whole) == (status, True), number
+                    assert took > soonest - 0.01, number
+                    return took - soonest
+
+                await _in_time(attempt, [(request, number) for request in (GET, POST) for number in range(8)])
+                await until(lambda: gateway.gateway._backends.pools[0].active == 0)
 
     run(main())
 

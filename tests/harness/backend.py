@@ -12,7 +12,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Self, TypeAlias
 
 from harness.messages import Ended, Reader, Request
@@ -279,3 +279,24 @@ class Backend:
 def _shut(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):  # already gone
         connection.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def unreachable() -> Iterator[int]:
+    """A port to which connections hang: nothing accepts there, and the queue is full."""
+    with socket.socket() as listener, contextlib.ExitStack() as fillers:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = fillers.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[int]:
+    """A port that is taken, so that nobody else gets it, and where nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]

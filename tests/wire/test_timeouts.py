@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import time
 
-from harness.backend import respond
+from harness.backend import respond, unreachable
 from harness.descriptions import describe
 
 
-def _full_backlog():
-    """A listener that accepts nothing and whose queue is full, so that a connection to it hangs."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(0)
-    fillers = []
-    for _ in range(4):
-        filler = socket.socket()
-        filler.setblocking(False)
-        filler.connect_ex(listener.getsockname())
-        fillers.append(filler)
-    return listener, fillers
-
-
 def test_case_38_a_connection_that_hangs_is_504_in_time(gateway):
-    listener, fillers = _full_backlog()
-    try:
-        port = listener.getsockname()[1]
+    with unreachable() as port:
         running = gateway(describe(["/a"], backend=f"http://127.0.0.1:{port}", x_microgate_timeouts={"connect": 300}))
         with running.connect() as client:
             begun = time.monotonic()
@@ -35,10 +18,6 @@ def test_case_38_a_connection_that_hangs_is_504_in_time(gateway):
             assert 0.25 < time.monotonic() - begun < 1.0
         line = running.log_lines()[0]
         assert "connect" in line["reason"] or "timeout" in line["reason"]
-    finally:
-        for filler in fillers:
-            filler.close()
-        listener.close()
 
 
 def test_case_38_a_response_limit_fires_within_100_ms(gateway, backend):
