@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import socket
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("microgate.channel")
 
 BUFFER_BYTES = 4 * control.MAX_BYTES  # asked for; the system may give less
-MESSAGES_PER_TURN = 32  # so that one busy side does not keep the loop from its other work
 
 
 class Pair(NamedTuple):
@@ -58,15 +56,17 @@ def _send(end: socket.socket, message: Message) -> bool:
     return True
 
 
-def _receive(end: socket.socket) -> list[bytes]:
-    received: list[bytes] = []
-    with suppress(OSError):
-        while len(received) < MESSAGES_PER_TURN:
-            data = end.recv(control.MAX_BYTES)
-            if not data:
-                break
-            received.append(data)
-    return received
+# Messages are received here and copied out at their own size: room for the largest one would cost more than the message.
+_arrival = memoryview(bytearray(control.MAX_BYTES))
+
+
+def _receive(end: socket.socket) -> bytes | None:
+    """One message, None where there is none: the loop calls again for the next, and nobody asks in vain."""
+    try:
+        size = end.recv_into(_arrival)
+    except OSError:
+        return None
+    return bytes(_arrival[:size]) or None
 
 
 class Switchboard(Protocol):
@@ -88,7 +88,7 @@ class WorkerChannel:
         self._end = end
         self._handlers: dict[type, list[Callable[[Any], None]]] = {}
         # What the predecessor in this slot has left unread is answered by the state that follows our Hello.
-        while _receive(end):
+        while _receive(end) is not None:
             pass
         loop.add_reader(end.fileno(), self._read)
 
@@ -99,13 +99,15 @@ class WorkerChannel:
         self._handlers.setdefault(kind, []).append(handler)
 
     def _read(self) -> None:
-        for data in _receive(self._end):
-            try:
-                message = control.decode_for_worker(data)
-                for handler in self._handlers.get(type(message), ()):
-                    handler(message)
-            except Exception:
-                log.exception("a message of the steward was not handled")
+        data = _receive(self._end)
+        if data is None:
+            return
+        try:
+            message = control.decode_for_worker(data)
+            for handler in self._handlers.get(type(message), ()):
+                handler(message)
+        except Exception:
+            log.exception("a message of the steward was not handled")
 
     def close(self) -> None:
         self._loop.remove_reader(self._end.fileno())
@@ -140,13 +142,14 @@ class StewardHub:
 
     def read(self, slot: int) -> bool:
         """Handle what the worker of `slot` has sent; False if there was nothing."""
-        received = _receive(self._ends[slot])
-        for data in received:
-            try:
-                self.deliver(slot, control.decode_for_steward(data))
-            except msgspec.MsgspecError:
-                log.exception("a message of worker %d is malformed", slot)
-        return bool(received)
+        data = _receive(self._ends[slot])
+        if data is None:
+            return False
+        try:
+            self.deliver(slot, control.decode_for_steward(data))
+        except msgspec.MsgspecError:
+            log.exception("a message of worker %d is malformed", slot)
+        return True
 
     def deliver(self, slot: int, message: ToSteward) -> None:
         """Hand a message to the jobs as if a worker had sent it."""
