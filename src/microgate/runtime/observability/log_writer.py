@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from microgate.runtime.observability.metrics import Metrics
 
 MAX_QUEUED_BYTES = 4_194_304
+GATHER_SECONDS = 0.02  # between two writes, so that the thread is not woken for each batch
+GATHER_BYTES = 262_144
 
 _STANDARD_OUTPUT = 1
 _FILE_MODE = 0o640
@@ -72,6 +74,7 @@ class LogWriter:
         self._queued_bytes = 0
         self._in_hand = b""  # of which `_written` bytes are written
         self._closing = False
+        self._idle = False  # the thread waits for lines
         # The thread's own.
         self._file = -1
         self._looked_at = 0.0
@@ -90,7 +93,9 @@ class LogWriter:
                 return
             self._queue.append(data)
             self._queued_bytes += len(data)
-            self._changed.notify()
+            if self._idle:
+                self._idle = False
+                self._changed.notify()
 
     async def close(self, patience_seconds: float = 0.3) -> None:
         """Write what is queued and end; lines that cannot be written in time are lost and counted."""
@@ -121,11 +126,16 @@ class LogWriter:
         with self._changed:
             self._in_hand = b""
             self._written = 0
+            if not self._closing:
+                self._changed.wait(GATHER_SECONDS)  # nothing but the end interrupts it
             while not self._queue and not self._closing:
+                self._idle = True
                 self._changed.wait()
             if not self._queue:
                 return None
             data = self._queue.popleft()
+            while self._queue and len(data) + len(self._queue[0]) <= GATHER_BYTES:
+                data += self._queue.popleft()
             self._queued_bytes -= len(data)
             self._in_hand = data
             return data
