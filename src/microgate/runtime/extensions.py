@@ -54,7 +54,7 @@ def _run(name: str, source: str, key: str) -> ModuleType:
     sys.modules[module.__name__] = module  # dataclasses and pickles look their module up
     try:
         exec(compile(source, file, "exec"), module.__dict__)  # noqa: S102 - running it is what it is there for
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - users' code may raise anything
         del sys.modules[module.__name__]
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
         at = f":{lines[-1]}" if lines else ""
