@@ -155,6 +155,36 @@ class Api(_Struct, frozen=True):
     cors: Cors | None = None
 
 
+class ProjectSubscription(_Struct, frozen=True):
+    """An application's subscription, as the project has it."""
+
+    api: str  # `Api.name`
+    version: str  # "*" for every one
+    tier: str = ""
+    state: str = "UNBLOCKED"  # in the words of WSO2 §6.8
+
+
+class ProjectApplication(_Struct, frozen=True):
+    """An application that the project knows. Keys are those that tokens name it by."""
+
+    name: str
+    owner: str = ""
+    tier: str = ""
+    production_keys: tuple[str, ...] = ()
+    sandbox_keys: tuple[str, ...] = ()
+    subscriptions: tuple[ProjectSubscription, ...] = ()
+
+
+class Subscribers(_Struct, frozen=True):
+    """Who may call what by subscription, as subscriptions.yaml says. `required` is false where it only describes."""
+
+    applications: tuple[ProjectApplication, ...] = ()
+    required: bool = True
+    blocked_keys: tuple[str, ...] = ()
+    blocked_names: tuple[str, ...] = ()  # of callers: the subject, the user
+    blocked_applications: tuple[str, ...] = ()
+
+
 class Policy(_Struct, frozen=True):
     """A rate-limit policy of policies.yaml (WSO2 §4)."""
 
@@ -174,6 +204,7 @@ class Plan(_Struct, frozen=True):
     upstreams: tuple[Upstream, ...]
     policies: tuple[Policy, ...] = ()
     extensions: tuple[Module, ...] = ()
+    subscribers: Subscribers | None = None
     format: int = FORMAT
     inputs: tuple[tuple[str, str], ...] = ()  # (path relative to the project, hex SHA-256), sorted
     digest: str = ""  # hex SHA-256 of the artefact that it was opened from; never within one

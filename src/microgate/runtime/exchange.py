@@ -7,7 +7,7 @@ stages need in between. Protocols call its `on_…` methods and never see a poli
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from microgate.runtime import faults
 from microgate.runtime.faults import Answer, Fault
@@ -74,20 +74,44 @@ class Upstream(Protocol):
     def resume_answer(self) -> None: ...
 
 
+class Application(NamedTuple):
+    """What is known of the application that calls; "" for what nobody says."""
+
+    name: str = ""
+    id: str = ""
+    uuid: str = ""
+    owner: str = ""
+    tier: str = ""
+
+
+class Subscription(NamedTuple):
+    """What an application's subscription to an API says; `refusal` is the reason why it may not call, "" where it may."""
+
+    tier: str = ""
+    publisher: str = ""
+    tenant: str = ""  # of the subscriber
+    refusal: str = ""
+    epoch: int = 0  # of the records that it was found in; others may say otherwise
+
+
 class Consumer:
     """Who calls. Made once per verified credential and shared by its exchanges."""
 
     __slots__ = (
         "application",
+        "application_details",
+        "assertion",
         "claims",
         "cleared",
         "consumer_key",
         "credential",
         "issuer",
         "key_type",
+        "must_subscribe",
         "name",
         "revocation_keys",
         "scopes",
+        "subscriptions",
         "token",
         "until",
     )
@@ -100,6 +124,10 @@ class Consumer:
         self.key_type = key_type  # exactly PRODUCTION chooses the production endpoints (WSO2 §8.1)
         self.scopes = scopes
         self.application = ""
+        self.application_details: Application | None = None  # None where nobody has said anything
+        self.must_subscribe: bool | None = None  # to the API; None: as the settings have it
+        self.subscriptions: dict[str, Subscription] = {}  # by API id, as far as they were looked up
+        self.assertion = b""  # a token for backends that came with the credential
         self.consumer_key = ""  # of the application, "" where nobody knows
         self.issuer = ""
         self.claims: dict[str, Any] = {}

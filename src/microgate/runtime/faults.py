@@ -67,6 +67,28 @@ SCOPES = Kind(
 NO_ENDPOINT = Kind("route.no_endpoint", 403, 900901, "No Endpoint", "No endpoint for this kind of key", 403)
 TRANSPORT = Kind("route.transport", 403, 403, "Forbidden", "This API is not offered over this transport", 403)
 
+SUBSCRIPTION_BLOCKED = _auth(
+    "auth.subscription.blocked", 401, 900907, "The requested API is temporarily blocked", _UNCLASSIFIED
+)
+# The blank at the end of the message is 3.x's.
+NOT_SUBSCRIBED = _auth("auth.subscription.missing", 403, 900908, "Resource forbidden ", _UNCLASSIFIED)
+SUBSCRIPTION_INACTIVE = _auth(
+    "auth.subscription.inactive", 401, 900909, "The subscription to the API is inactive", _UNCLASSIFIED
+)
+SUBSCRIPTIONS_UNAVAILABLE = Kind(
+    "auth.subscription.unavailable",
+    503,
+    900900,
+    _UNCLASSIFIED,
+    "The subscriptions are not available yet",
+    500,
+    "warning",
+    True,
+)
+BACKEND_TOKEN = Kind(
+    "auth.backend_token", 503, 900900, _UNCLASSIFIED, "The token for the backend cannot be made", 500, "warning", True
+)
+
 BAD_REQUEST = _plain("http.bad_request", 400, "The request is malformed")
 AMBIGUOUS_PATH = _plain("route.ambiguous_path", 400, "The path has an encoding that could mean another resource")
 NOT_FOUND = _plain("route.not_found", 404, "No API or resource matches the request")

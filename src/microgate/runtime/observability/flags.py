@@ -22,6 +22,11 @@ FLAGS: dict[str, str] = {
     faults.MISSING_CREDENTIALS.label: "UAEX",
     faults.WRONG_SCHEME.label: "UAEX",
     faults.SCOPES.label: "UAEX",
+    faults.SUBSCRIPTION_BLOCKED.label: "UAEX",
+    faults.NOT_SUBSCRIBED.label: "UAEX",
+    faults.SUBSCRIPTION_INACTIVE.label: "UAEX",
+    faults.SUBSCRIPTIONS_UNAVAILABLE.label: "UAEX",
+    faults.BACKEND_TOKEN.label: "UAEX",
     faults.NO_ENDPOINT.label: "NC",  # no cluster
     faults.TRANSPORT.label: NO_FLAG,
     faults.HTTPS_REQUIRED.label: NO_FLAG,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from microgate.runtime.exchange import Consumer
+from microgate.runtime.exchange import Application, Consumer
 from microgate.runtime.security import refusals
 from microgate.runtime.security.refusals import TokenError
 
@@ -17,6 +17,7 @@ Claims = dict[str, Any]
 # Dates beyond this are no dates: it keeps sums exact and far from overflow.
 _MAX_DATE = 1 << 53
 _NEVER = float("inf")
+_NOBODY = Application()
 
 
 def check_dates(claims: Claims, now: float, leeway: float) -> float:
@@ -67,7 +68,12 @@ def consumer_of(claims: Claims, consumer_key_claim: str) -> Consumer:
     key_type = _text(claims, "keytype") or "PRODUCTION"
     name = _text(claims, "sub") or _text(claims, "client_id") or _text(claims, "azp")
     consumer = Consumer(name, "jwt", key_type=key_type, scopes=scopes_of(claims))
-    consumer.application = _application(claims, consumer_key_claim)
+    consumer.consumer_key = _consumer_key(claims, consumer_key_claim)
+    details = claims.get("application")
+    if isinstance(details, dict):
+        consumer.application_details = application_of(details)
+    consumer.application = (consumer.application_details or _NOBODY).name or consumer.consumer_key
+    consumer.assertion = _assertion(claims)
     consumer.claims = claims
     return consumer
 
@@ -85,14 +91,33 @@ def scopes_of(claims: Claims) -> frozenset[str]:
     return frozenset(found)
 
 
-def _application(claims: Claims, consumer_key_claim: str) -> str:
-    application = claims.get("application")
-    if isinstance(application, dict) and isinstance(application.get("name"), str):
-        return str(application["name"])
-    key = claims.get(consumer_key_claim)
-    if isinstance(key, list) and key:
-        key = key[0]
-    return key if isinstance(key, str) else ""
+def application_of(details: dict[str, Any]) -> Application:
+    """What the claim `application` says (WSO2 §6.8); numbers count as their text, anything else as nothing."""
+
+    def text(name: str) -> str:
+        value = details.get(name)
+        return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+    return Application(text("name"), text("id"), text("uuid"), text("owner"), text("tier"))
+
+
+def _consumer_key(claims: Claims, consumer_key_claim: str) -> str:
+    """The key of the caller's application: the claim of the settings, else that of the key manager, else the audience."""
+    for name in (consumer_key_claim, "consumerKey", "aud"):
+        key = claims.get(name)
+        if isinstance(key, list) and key:
+            key = key[0]
+        if isinstance(key, str) and key:
+            return key
+    return ""
+
+
+def _assertion(claims: Claims) -> bytes:
+    """A ready token for backends that the issuer has put in (WSO2 §6.10); it goes into a header, so it must fit there."""
+    value = _text(claims, "backendJwt")
+    if not all("!" <= character <= "~" for character in value):
+        raise TokenError(refusals.CLAIMS)
+    return value.encode()
 
 
 def _text(claims: Claims, name: str) -> str:
