@@ -28,7 +28,7 @@ class Instance:
 
     def __init__(self, folder: Path, backend: Backend) -> None:
         folder.mkdir()
-        self.ports = [_free_port(), _free_port()]
+        self.ports = _free_ports()
         settings = f"[listenerConfig]\nhttpPort = {self.ports[0]}\n[adminConfig]\nport = {self.ports[1]}\n"
         self._new = lambda: GatewayProcess(folder, [describe(["/a"]).replace(BACKEND, backend.url)], settings=settings)
         self._ready_file = folder / "ready.json"
@@ -108,13 +108,17 @@ def _usable(client: Client | None) -> Client | None:
     return client
 
 
-def _free_port() -> int:
-    """Below the ports that the system gives to others, so that nobody takes it while its gateway restarts."""
+def _free_ports() -> tuple[int, int]:
+    """Two below those that the system gives to others, so that nobody takes them while their gateway restarts."""
     while True:
-        with socket.socket() as probe:
-            port = random.randrange(20_000, 30_000)
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
+        first = random.randrange(20_000, 30_000, 2)
+        if not any(_is_served(port) for port in (first, first + 1)):
+            return first, first + 1
+
+
+def _is_served(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("restarts", [4, pytest.param(20, marks=pytest.mark.long)])
