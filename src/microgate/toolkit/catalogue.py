@@ -2,7 +2,7 @@
 
 Readers, passes and rules name a finding by the constant here; what it says on an occasion stands where it is found.
 Numbers are never reused: 0xx files and OpenAPI, 10x extensions, 11x what this release cannot do yet, 12x security,
-13x endpoints, 14x routes, 15x policies, 16x users' code, 17x the project's folder.
+13x endpoints, 14x routes, 15x policies, 16x users' code, 17x the project's folder, 18x subscriptions.
 """
 
 from __future__ import annotations
@@ -64,12 +64,14 @@ FOREIGN_CODE = Code("MG111", _ERROR, "Ballerina or Java code cannot run here")
 FOREIGN_CODE_UNUSED = Code("MG112", _WARNING, "Ballerina or Java code is not used")
 
 UNDEFINED_SCHEME = Code("MG120", _ERROR, "a security scheme is not defined")
-SCHEMES_NARROWED = Code("MG121", _WARNING, "only some of the security schemes are served")
-DEFAULT_SCHEME = Code("MG122", _WARNING, "none of the security schemes is served")
+SCHEMES_NARROWED = Code("MG121", _WARNING, "only some of the security schemes can be checked")
+DEFAULT_SCHEME = Code("MG122", _WARNING, "none of the security schemes can be checked")
 STAYS_CLOSED = Code("MG123", _WARNING, "an operation stays closed")
 OPEN_OPERATION = Code("MG124", _NOTE, "an operation is open")
 PLAINTEXT_SECRET = Code("MG125", _ERROR, "a description holds a secret")
 OPTIONAL_SECURITY = Code("MG126", _ERROR, "optional application security needs mutual TLS")
+FLATTENED = Code("MG127", _WARNING, "what `security` asks for together is read as alternatives")
+CONTRADICTION = Code("MG128", _ERROR, "security settings contradict one another")
 
 NO_ENDPOINT = Code("MG130", _ERROR, "an operation has no endpoint")
 UNDEFINED_ENDPOINT = Code("MG131", _ERROR, "an endpoint is not defined")
@@ -102,5 +104,6 @@ NO_PROJECT = Code("MG170", _ERROR, "the project cannot be read")
 NOTHING_TO_BUILD = Code("MG171", _ERROR, "there is nothing to build")
 DEPLOYMENT_FILE = Code("MG172", _ERROR, "the deployment configuration is malformed")
 DEPLOYMENT_UNUSED = Code("MG173", _WARNING, "a deployment section makes nothing yet")
+PROJECT_SETTING = Code("MG174", _ERROR, "a setting of the project is malformed")
 
 CODES: dict[str, Code] = {code.id: code for code in list(globals().values()) if isinstance(code, Code)}

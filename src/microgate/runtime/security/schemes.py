@@ -35,3 +35,19 @@ def make(kind: str, context: SecurityContext) -> Scheme | None:
 
         return SelfContained(context)
     return None
+    if kind == "mutual_tls":
+        from microgate.runtime.security.client_certificates import MutualTls
+
+        return MutualTls(context)
+    if kind == "oauth2":
+        from microgate.runtime.security import opaque
+
+        return opaque.make(context)
+    if kind == "api_key":
+        from microgate.runtime.security import api_keys
+
+        return api_keys.make(context)
+    if kind == "forward":
+        from microgate.runtime.security.forward_auth import ForwardAuthentication
+
+        return ForwardAuthentication(context)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from microgate.toolkit.compiler.rules import (
     built_in_paths,
+    contradictions,
     duplicate_apis,
     hidden_resources,
     interceptors,
@@ -25,6 +26,7 @@ RULES = (
     policies.check,
     interceptors.check,
     transports.check,
+    contradictions.check,
     duplicate_apis.check,
     built_in_paths.check,
     route_conflicts.check,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microgate import __version__
-from microgate.plan.model import Api, Operation, Plan, Upstream
+from microgate.plan.model import Api, Cors, Operation, Plan, Upstream
 from microgate.toolkit.compiler.resolve import UNLIMITED
+from microgate.toolkit.openapi.cors import ANY, CorsAdditions
 
 if TYPE_CHECKING:
     from microgate.toolkit.compiler.model import ResolvedApi, ResolvedOperation, ResolvedProject
     from microgate.toolkit.openapi.cursor import Located
+    from microgate.toolkit.openapi.extensions import Extensions
 
 
 def lower(project: ResolvedProject, inputs: dict[str, str]) -> Plan:
@@ -33,7 +35,7 @@ def lower(project: ResolvedProject, inputs: dict[str, str]) -> Plan:
 def _api(api: ResolvedApi, upstreams: dict[Upstream, int]) -> Api:
     source = api.source
     extensions = source.extensions
-    redirect, transports = extensions.https_redirect, extensions.transports
+    redirect, mutual = extensions.https_redirect, extensions.mutual_ssl
     return Api(
         id=api.id,
         name=source.title.value,
@@ -42,11 +44,36 @@ def _api(api: ResolvedApi, upstreams: dict[Upstream, int]) -> Api:
         file=source.file,
         operations=tuple(_operation(operation, upstreams) for operation in api.operations),
         hosts=extensions.hosts.value if extensions.hosts else (),
-        transports=tuple(sorted(transports.value)) if transports else ("http", "https"),
+        transports=_transports(extensions),
         redirect_http=redirect.value if redirect else False,
         auth_header=extensions.auth_header.value if extensions.auth_header else "",
         owner=extensions.owner.value if extensions.owner else "",
         tier=_tier(api.tier),
+        mutual_tls=mutual.value if mutual else "",
+        cors=_cors(extensions),
+    )
+
+
+def _transports(extensions: Extensions) -> tuple[str, ...]:
+    """Certificates come with HTTPS only, so an API that demands them is not offered without it (WSO2 §3.7)."""
+    if extensions.mutual_ssl is not None and extensions.mutual_ssl.value == "mandatory":
+        return ("https",)
+    return tuple(sorted(extensions.transports.value)) if extensions.transports else ("http", "https")
+
+
+def _cors(extensions: Extensions) -> Cors | None:
+    """The block; its absent lists mean any origin, any method and no header beyond those that always pass."""
+    if extensions.cors is None:
+        return None
+    rules = extensions.cors.value
+    additions = extensions.cors_additions.value if extensions.cors_additions else CorsAdditions()
+    return Cors(
+        origins=ANY if rules.origins is None else rules.origins,
+        methods=ANY if rules.methods is None else rules.methods,
+        headers=rules.headers or (),
+        credentials=rules.credentials,
+        expose_headers=additions.expose_headers,
+        max_age_s=additions.max_age_s,
     )
 
 
@@ -60,6 +87,8 @@ def _operation(operation: ResolvedOperation, upstreams: dict[Upstream, int]) -> 
         sandbox=_index(operation.sandbox, upstreams),
         max_body_bytes=operation.max_body_bytes,
         tier=_tier(operation.tier),
+        ip=operation.ip,
+        forward_auth=operation.forward_auth,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from microgate.plan.model import Module, Policy, Security, Upstream
+    from microgate.plan.model import ForwardAuth, IpRules, Module, Policy, Security, Upstream
     from microgate.plan.paths import Template
     from microgate.toolkit.compiler.interceptor_sources import InterceptorSources
     from microgate.toolkit.openapi.cursor import Located, Spot
@@ -28,17 +28,22 @@ class ResolvedOperation:
     sandbox: Upstream | None
     max_body_bytes: int | None
     tier: Located[str] | None
+    ip: IpRules | None
+    forward_auth: ForwardAuth | None
 
 
 @dataclass
 class ResolvedApi:
-    """An API with inheritance applied. `base_path_at` is where the base path was said, or the document."""
+    """An API with inheritance applied. `base_path_at` is where the base path was said, or the document; `reading` is how
+    its `security` is read.
+    """
 
     source: Description
     id: str
     base_path: str
     base_path_at: Spot
     tier: Located[str] | None
+    reading: str
     operations: list[ResolvedOperation] = field(default_factory=list)
 
 

@@ -20,7 +20,8 @@ from microgate.toolkit.compiler.resolve import resolve
 from microgate.toolkit.openapi.document import whole_file
 from microgate.toolkit.openapi.folder import Folder
 from microgate.toolkit.openapi.references import References
-from microgate.toolkit.project import policies
+from microgate.toolkit.project import policies, project_settings
+from microgate.toolkit.project.project_settings import ProjectSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,7 +46,8 @@ def compile_project(project: Path, report: Report) -> Plan | None:
 
 def _compile_project(project: Path, report: Report) -> Plan | None:
     folder = Folder(project)
-    apis = _apis(folder, load_project(folder, report), report)
+    reading = project_settings.read(folder, report).reading
+    apis = _apis(folder, load_project(folder, report), reading, report)
     found = ResolvedProject(
         name=folder.root.name,
         apis=apis,
@@ -61,7 +63,7 @@ def compile_description(file: Path, report: Report) -> Plan | None:
     with _collector_paused(), _sorted_by_place(report):
         folder = Folder(file.absolute().parent)
         document = folder.read(file.absolute(), report)
-        apis = _apis(folder, [document] if document is not None else [], report)
+        apis = _apis(folder, [document] if document is not None else [], ProjectSettings().reading, report)
         return _finish(ResolvedProject(file.stem, apis, {}, InterceptorSources()), folder, report)
 
 
@@ -86,11 +88,13 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _apis(folder: Folder, documents: Iterable[Document], report: Report) -> list[ResolvedApi]:
+def _apis(folder: Folder, documents: Iterable[Document], reading: str, report: Report) -> list[ResolvedApi]:
     references = References(folder, report)
     binder = Binder(folder, references, report)
     apis = [
-        resolve(description, report) for document in documents if (description := binder.bind(document)) is not None
+        resolve(description, reading, report)
+        for document in documents
+        if (description := binder.bind(document)) is not None
     ]
     binder.finish()
     return apis

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from microgate.plan.paths import TemplateError, parse_base_path, parse_template
 from microgate.toolkit import catalogue
 from microgate.toolkit.compiler.model import ResolvedApi, ResolvedOperation
 from microgate.toolkit.compiler.resolve_endpoints import Endpoints
-from microgate.toolkit.compiler.resolve_security import Access
+from microgate.toolkit.compiler.resolve_security import FORWARD, Access
 from microgate.toolkit.openapi.cursor import Located
 from microgate.toolkit.openapi.tree import shown
 
@@ -18,38 +18,46 @@ if TYPE_CHECKING:
     from microgate.plan.paths import Template
     from microgate.toolkit.openapi.cursor import Spot
     from microgate.toolkit.openapi.description import Description, Operation
-    from microgate.toolkit.openapi.extensions import Extensions
 
 UNLIMITED = "Unlimited"
+T = TypeVar("T")
 
 
-def resolve(description: Description, report: Report) -> ResolvedApi:
-    """One API with everything that its operations inherit."""
+def resolve(description: Description, reading: str, report: Report) -> ResolvedApi:
+    """One API with everything that its operations inherit; `reading` is the project's of `security`."""
     api_id = make_api_id(description.title.value, description.version.value)
     base_path = _base_path(description, report)
+    access = Access(description, reading, report)
     api = ResolvedApi(
         source=description,
         id=api_id,
         base_path=base_path.value if base_path else "/",
         base_path_at=base_path.at if base_path else description.at,
         tier=_tier(description.extensions.tier, description.extensions.apim_tier),
+        reading=access.reading,
     )
-    access = Access(description, report)
     endpoints = Endpoints(description, api_id, report)
     for operation in description.operations:
         template = _template(operation, report)
         if template is None:
             continue
+        security = access.of(operation)
         api.operations.append(
             ResolvedOperation(
                 source=operation,
                 id=operation.id,
                 template=template,
-                security=access.of(operation),
+                security=security,
                 production=endpoints.production(operation),
                 sandbox=endpoints.sandbox(operation),
-                max_body_bytes=_max_body(operation.extensions, description.extensions),
+                max_body_bytes=_nearest(operation.extensions.max_body, description.extensions.max_body),
                 tier=_operation_tier(api, operation, report),
+                ip=_nearest(operation.extensions.ip, description.extensions.ip),
+                forward_auth=(
+                    _nearest(operation.extensions.forward_auth, description.extensions.forward_auth)
+                    if FORWARD in security.schemes
+                    else None
+                ),
             )
         )
     if endpoints.finish(api.operations) and base_path is None:
@@ -104,8 +112,8 @@ def _checked_base_path(text: str, at: Spot, report: Report) -> Located[str]:
     return Located(path, at)
 
 
-def _max_body(operation: Extensions, root: Extensions) -> int | None:
-    found = operation.max_body or root.max_body
+def _nearest(operation: Located[T] | None, root: Located[T] | None) -> T | None:
+    found = operation or root
     return None if found is None else found.value
 
 

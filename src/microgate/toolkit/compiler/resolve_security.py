@@ -1,61 +1,97 @@
 """Who may call an operation: WSO2's extensions and plain OpenAPI `security` become one answer per operation (WSO2 §3.7, §3.8).
 
-Closed is the default; only `x-wso2-disable-security` and `x-auth-type: None` open an operation.
+Closed is the default; what opens an operation is in `Access.opened_by`. How `security` is read is in `security_readings.py`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from microgate.plan.model import Security
+from microgate.plan.model import KeyPlace, Requirement, Security
 from microgate.toolkit import catalogue
+from microgate.toolkit.compiler.security_readings import KINDS, TOKEN_SCHEMES, Readings
 from microgate.toolkit.nearest import did_you_mean
-from microgate.toolkit.openapi.security import TOKENS
+from microgate.toolkit.openapi.security import API_KEY, LITERAL, MUTUAL_TLS, TOKENS, WSO2
 from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from microgate.diagnostics import Report
-    from microgate.toolkit.openapi.cursor import Spot
+    from microgate.toolkit.openapi.cursor import Located, Spot
     from microgate.toolkit.openapi.description import Description, Operation
     from microgate.toolkit.openapi.extensions import ApplicationSecurity
     from microgate.toolkit.openapi.security import Requirements
 
-TOKEN_SCHEMES = Security().schemes  # the default itself, which an encoded plan leaves out
 AUTH_TYPES = ("None", "Any", "Application", "Application User", "Application & Application User")
-REFUSED_HINT = "callers without a token are refused"
 OPENING_HINT = "to open it, add `x-wso2-disable-security: true`; to keep it closed, name a scheme"
+# The words of `x-wso2-application-security` and the kinds of schemes that they stand for.
+APPLICATION_KINDS = {
+    "oauth2": TOKEN_SCHEMES,
+    "jwt": ("jwt",),
+    "basic_auth": ("basic",),
+    "api_key": (API_KEY,),
+    "mutual_ssl": (MUTUAL_TLS,),
+}
+# Where a key is looked for when only an extension asks for one (WSO2 §3.8).
+DEFAULT_KEY_PLACES = (KeyPlace("header", "apikey"), KeyPlace("query", "apikey"))
+FORWARD = "forward"
+
+
+class _Choice(NamedTuple):
+    """The schemes of an operation, any of which suffices, or the alternatives of the literal reading."""
+
+    schemes: tuple[str, ...]
+    key_places: tuple[KeyPlace, ...] = ()
+    alternatives: tuple[tuple[Requirement, ...], ...] = ()
 
 
 class Access:
-    """Decides for the operations of one API, and says each thing once."""
+    """Decides for the operations of one API, and says each thing once. `default_reading` is the project's."""
 
-    def __init__(self, description: Description, report: Report) -> None:
+    def __init__(self, description: Description, default_reading: str, report: Report) -> None:
         self._description = description
+        self._extensions = description.extensions
         self._report = report
         self._said: set[tuple[str, ...]] = set()
+        reading = description.extensions.reading
+        self.reading = default_reading if reading is None else reading.value
+        self._readings = Readings(description, report)
         if description.security is not None:
-            self._check_names(description.security)
+            self._readings.check_names(description.security)
 
     def of(self, operation: Operation) -> Security:
         """The answer for one operation."""
-        opened_by = self._opened_by(operation)
         own = operation.security
         if own is not None:
-            self._check_names(own)
+            self._readings.check_names(own)
         requirements = own if own is not None else self._description.security
-        if requirements is not None and requirements.allows_nobody_known and not opened_by:
+        opened_by, kept_closed = self.opened_by(operation, requirements)
+        if opened_by:
+            return Security(opened_by=opened_by)
+        if requirements is not None and requirements.allows_nobody_known and (self.reading == WSO2 or kept_closed):
             self._say_closed(requirements, operation, inherited=own is None)
-        application = operation.extensions.application_security or self._description.extensions.application_security
-        schemes: tuple[str, ...] = TOKEN_SCHEMES
-        if application is not None and application.value.types:
-            schemes = self._application_schemes(application.value)
-        elif requirements is not None and not opened_by:
-            self._say_narrowed(requirements)
-        return Security(schemes=schemes, scopes=self._scopes(operation, requirements), opened_by=opened_by)
+        if self.reading == LITERAL and requirements is not None and not any(requirements.alternatives):
+            requirements = self._description.security  # kept closed, so what the API asks for stands
+        choice = self._choice(operation, requirements, kept_closed=kept_closed)
+        application = self._application(operation)
+        scope_rule = operation.extensions.all_scopes or self._extensions.all_scopes
+        if scope_rule is not None and not scope_rule.value and choice.alternatives and self._once(scope_rule.at.where):
+            message = "`x-microgate-scopes: any` has no effect: `security` is read literally"
+            self._report.add(scope_rule.at.diagnostic(catalogue.EXTENSION_WITHOUT_EFFECT, message, "remove it"))
+        return Security(
+            schemes=TOKEN_SCHEMES if choice.schemes == TOKEN_SCHEMES else choice.schemes,
+            scopes=() if choice.alternatives else self._scopes(operation, requirements),
+            all_scopes=scope_rule is not None and scope_rule.value and not choice.alternatives,
+            key_places=choice.key_places,
+            alternatives=choice.alternatives,
+            optional=application is not None and application.value.optional,
+            bound_tokens=self._bound_tokens(operation, requirements, choice),
+        )
 
-    def _opened_by(self, operation: Operation) -> str:
-        """The extension that opens an operation, and where it stands; "" for a closed one."""
-        root = self._description.extensions.disable_security
+    def opened_by(self, operation: Operation, requirements: Requirements | None) -> tuple[str, bool]:
+        """What opens an operation, and where it stands, "" for a closed one; and whether the project says that it is closed."""
+        root = self._extensions.disable_security
         own = operation.extensions.disable_security
         auth_type = operation.extensions.auth_type
         if auth_type is not None:
@@ -65,10 +101,12 @@ class Access:
             if auth_type is not None and auth_type.value == "None" and not decisive.value:
                 message = "`x-auth-type: None` has no effect beside `x-wso2-disable-security: false`"
                 self._report.add(auth_type.at.diagnostic(catalogue.EXTENSION_WITHOUT_EFFECT, message, "remove one"))
-            return f"x-wso2-disable-security at {decisive.at.where}" if decisive.value else ""
+            return (f"x-wso2-disable-security at {decisive.at.where}" if decisive.value else ""), not decisive.value
         if auth_type is not None and auth_type.value == "None":
-            return f"x-auth-type at {auth_type.at.where}"
-        return ""
+            return f"x-auth-type at {auth_type.at.where}", False
+        if self.reading == LITERAL and requirements is not None and not any(requirements.alternatives):
+            return f"{requirements.asked} at {requirements.at.where}, read literally", False
+        return "", False
 
     def _check_auth_type(self, value: str, at: Spot) -> None:
         if value not in AUTH_TYPES:
@@ -76,57 +114,78 @@ class Access:
             hint = did_you_mean(value, AUTH_TYPES, "the operation stays closed")
             self._report.add(at.diagnostic(catalogue.EXTENSION_WITHOUT_EFFECT, message, hint))
 
-    def _application_schemes(self, application: ApplicationSecurity) -> tuple[str, ...]:
-        words = [item.value for item in application.types]
-        if "oauth2" in words:
-            return TOKEN_SCHEMES
-        return ("jwt",) if "jwt" in words else TOKEN_SCHEMES
+    def _application(self, operation: Operation) -> Located[ApplicationSecurity] | None:
+        return operation.extensions.application_security or self._extensions.application_security
+
+    def _choice(self, operation: Operation, requirements: Requirements | None, *, kept_closed: bool) -> _Choice:
+        """What `x-wso2-application-security` says, else `security`, else tokens; with the service that decides beside them."""
+        application = self._application(operation)
+        optional = application is not None and application.value.optional
+        forwards = (operation.extensions.forward_auth or self._extensions.forward_auth) is not None
+        places = self._readings.key_places(requirements) or self._readings.key_places(self._description.security)
+        named: tuple[str, ...] = ()
+        if application is not None and application.value.types:
+            self._check_literal(application, requirements)
+            named = _ordered(kind for item in application.value.types for kind in APPLICATION_KINDS[item.value])
+            places = places or DEFAULT_KEY_PLACES
+        elif requirements is not None and self.reading == LITERAL and any(requirements.alternatives):
+            scope = operation.extensions.scope
+            alternatives = self._readings.literal(requirements, scope.value if scope else "")
+            if kept_closed:
+                alternatives = tuple(alternative for alternative in alternatives if alternative)
+            alternatives += (((Requirement(FORWARD),),) if forwards else ()) + (
+                ((Requirement(MUTUAL_TLS),),) if optional else ()
+            )
+            kinds = _ordered(member.kind for alternative in alternatives for member in alternative)
+            return _Choice(kinds or TOKEN_SCHEMES, alternatives=alternatives)
+        elif requirements is not None:
+            named = self._readings.flattened(requirements)
+        if forwards:
+            named = (*named, FORWARD)
+        elif not named:
+            named = (MUTUAL_TLS,) if optional else TOKEN_SCHEMES
+        return _Choice(named, places if API_KEY in named else ())
+
+    def _check_literal(self, application: Located[ApplicationSecurity], requirements: Requirements | None) -> None:
+        if self.reading == LITERAL and requirements is not None and self._once(application.at.where):
+            message = "`x-wso2-application-security` names schemes, and so does `security`, which is read literally"
+            hint = f"remove `security-types`, or read it as 3.x does with `x-microgate-security: {WSO2}`"
+            self._report.add(application.at.diagnostic(catalogue.CONTRADICTION, message, hint))
 
     def _scopes(self, operation: Operation, requirements: Requirements | None) -> tuple[str, ...]:
-        """All scopes of all alternatives, any of which suffices. An operation's own list never inherits the API's."""
+        """All scopes of all alternatives, as 3.x has it. An operation's own list never inherits the API's."""
         scope = operation.extensions.scope
         if scope is not None and scope.value:
             return (scope.value,)
         if requirements is None:
             return ()
-        schemes = self._description.schemes
-        scopes = {
-            scope for named in requirements.named() if schemes.get(named.scheme) == TOKENS for scope in named.scopes
-        }
+        kind = self._readings.kind
+        scopes = {scope for named in requirements.named() if kind(named.scheme) == TOKENS for scope in named.scopes}
         return tuple(sorted(scopes))
 
-    def _check_names(self, requirements: Requirements) -> None:
-        schemes = self._description.schemes
-        for named in requirements.named():
-            if named.scheme not in schemes:
-                where = ", ".join(f"`{shown(name)}`" for name in list(schemes)[:10]) or "none"
-                hint = did_you_mean(named.scheme, schemes, f"defined are: {where}")
-                message = f"the security scheme `{shown(named.scheme)}` is not defined"
-                self._report.add(named.at.diagnostic(catalogue.UNDEFINED_SCHEME, message, hint))
+    def _bound_tokens(self, operation: Operation, requirements: Requirements | None, choice: _Choice) -> str:
+        """What tokens must be bound to; a description whose only tokens are those of DPoP says it without an extension."""
+        if not set(choice.schemes) & set(TOKEN_SCHEMES):
+            return ""
+        bound = operation.extensions.bound_tokens or self._extensions.bound_tokens
+        if bound is not None:
+            return bound.value
+        return "dpop" if requirements is not None and self._readings.takes_dpop_only(requirements) else ""
 
     def _say_closed(self, requirements: Requirements, operation: Operation, *, inherited: bool) -> None:
         if not self._once("closed", requirements.at.where):
             return
         what = "operations stay closed" if inherited else f"`{shown(operation.id)}` stays closed"
-        asked = "`security: []`" if not requirements.alternatives else "`{}` in `security`"
-        message = f"{asked} opens nothing: {what}"
+        message = f"{requirements.asked} opens nothing: {what}"
         self._report.add(requirements.at.diagnostic(catalogue.STAYS_CLOSED, message, OPENING_HINT))
-
-    def _say_narrowed(self, requirements: Requirements) -> None:
-        """Tokens are all that this release checks, so alternatives to them are not served."""
-        kinds = {named.scheme: self._description.schemes.get(named.scheme, TOKENS) for named in requirements.named()}
-        others = sorted(name for name, kind in kinds.items() if kind != TOKENS)
-        if not others or not self._once("narrowed", *others, str(len(others) == len(kinds))):
-            return
-        names = ", ".join(f"`{shown(name)}`" for name in others)
-        if len(others) < len(kinds):
-            message = f"not served yet: {names}; only tokens (oauth2 or JWT) are accepted"
-            self._report.add(requirements.at.diagnostic(catalogue.SCHEMES_NARROWED, message, REFUSED_HINT))
-        else:
-            message = f"not served yet: {names}; a token (oauth2 or JWT) is asked for instead"
-            self._report.add(requirements.at.diagnostic(catalogue.DEFAULT_SCHEME, message, REFUSED_HINT))
 
     def _once(self, *key: str) -> bool:
         new = key not in self._said
         self._said.add(key)
         return new
+
+
+def _ordered(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Each kind once, in the order of the plan's vocabulary, so that equal choices are equal tuples."""
+    found = set(kinds)
+    return tuple(kind for kind in KINDS if kind in found)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from microgate.toolkit.openapi.document import Document
     from microgate.toolkit.openapi.extensions import Extensions
     from microgate.toolkit.openapi.references import References
-    from microgate.toolkit.openapi.security import Requirements
+    from microgate.toolkit.openapi.security import Requirements, SchemeDefinition
     from microgate.toolkit.openapi.servers import Server
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
@@ -73,7 +73,7 @@ class Description:
     version: Located[str]
     extensions: Extensions
     servers: list[Server]
-    schemes: dict[str, str]
+    schemes: dict[str, SchemeDefinition]
     security: Requirements | None
     is_swagger: bool = False
     operations: list[Operation] = field(default_factory=list)

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from microgate.plan.model import Timeouts
 from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean, nearest
-from microgate.toolkit.openapi import endpoints
+from microgate.toolkit.openapi import access_rules, cors, endpoints
 from microgate.toolkit.openapi.cursor import Located
+from microgate.toolkit.openapi.security import READINGS
 from microgate.toolkit.openapi.tree import shown
-from microgate.toolkit.openapi.values import Reader
+from microgate.toolkit.openapi.values import FIELD_NAME, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from microgate.diagnostics import Report
+    from microgate.plan.model import ForwardAuth, IpRules
+    from microgate.toolkit.openapi.cors import CorsAdditions, CorsRules
     from microgate.toolkit.openapi.cursor import Cursor
     from microgate.toolkit.openapi.endpoints import Group, Reference
 
@@ -51,7 +54,8 @@ class Extensions:
     response_interceptor: Located[str] | None = None
     tier: Located[str] | None = None
     apim_tier: Located[str] | None = None
-    cors: Located[bool] | None = None
+    cors: Located[CorsRules] | None = None
+    cors_additions: Located[CorsAdditions] | None = None
     response_cache: Located[bool] | None = None
     disable_security: Located[bool] | None = None
     auth_type: Located[str] | None = None
@@ -65,6 +69,11 @@ class Extensions:
     https_redirect: Located[bool] | None = None
     timeouts: Located[Timeouts] | None = None
     max_body: Located[int] | None = None
+    reading: Located[str] | None = None
+    all_scopes: Located[bool] | None = None
+    bound_tokens: Located[str] | None = None
+    ip: Located[IpRules] | None = None
+    forward_auth: Located[ForwardAuth] | None = None
 
 
 class Key(NamedTuple):
@@ -135,30 +144,6 @@ def _boolean(cursor: Cursor, reader: Reader) -> bool | None:
     return reader.boolean(cursor)
 
 
-CORS_LISTS = ("origins", "headers", "methods")
-
-
-def _cors_spellings(word: str) -> tuple[str, str, str]:
-    kebab = f"access-control-allow-{word}"
-    parts = kebab.split("-")
-    return kebab, kebab.replace("-", "_"), parts[0] + "".join(part.title() for part in parts[1:])
-
-
-def _cors(cursor: Cursor, reader: Reader) -> bool | None:
-    lists = [spelling for word in CORS_LISTS for spelling in _cors_spellings(word)]
-    booleans = [*_cors_spellings("credentials"), "corsConfigurationEnabled", "cors-configuration-enabled"]
-    booleans.append("cors_configuration_enabled")
-    if not reader.mapping(cursor, lists + booleans):
-        return None
-    for name, member in cursor.members():
-        if name in booleans:
-            reader.boolean(member)
-        elif name in lists:
-            for item in member.items() if member.is_list else reader.items(member):
-                reader.text(item)
-    return True
-
-
 def _response_cache(cursor: Cursor, reader: Reader) -> bool | None:
     if not reader.mapping(cursor, ("enabled", "cacheTimeoutInSeconds")):
         return None
@@ -185,12 +170,9 @@ def _application_security(cursor: Cursor, reader: Reader) -> ApplicationSecurity
     return found
 
 
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110 §5.6.2
-
-
 def _header(cursor: Cursor, reader: Reader) -> str | None:
     text = reader.text(cursor)
-    if text is not None and not _FIELD_NAME.fullmatch(text):
+    if text is not None and not FIELD_NAME.fullmatch(text):
         reader.wrong(cursor, "the name of a header")
         return None
     return text
@@ -204,6 +186,19 @@ def _transports(cursor: Cursor, reader: Reader) -> tuple[str, ...] | None:
 
 def _mutual_ssl(cursor: Cursor, reader: Reader) -> str | None:
     return reader.choice(cursor, ("mandatory", "optional"))
+
+
+def _scope_rule(cursor: Cursor, reader: Reader) -> bool | None:
+    word = reader.choice(cursor, ("any", "all"))
+    return None if word is None else word == "all"
+
+
+def _bound_tokens(cursor: Cursor, reader: Reader) -> str | None:
+    return reader.choice(cursor, ("certificate", "dpop", "any"))
+
+
+def _reading(cursor: Cursor, reader: Reader) -> str | None:
+    return reader.choice(cursor, READINGS)
 
 
 _HOST = re.compile(
@@ -253,7 +248,7 @@ KEYS: dict[str, Key] = {
     "x-wso2-response-interceptor": Key("response_interceptor", BOTH, _text),
     "x-wso2-throttling-tier": Key("tier", BOTH, _text),
     "x-throttling-tier": Key("apim_tier", BOTH, _text),
-    "x-wso2-cors": Key("cors", (ROOT,), _cors),
+    "x-wso2-cors": Key("cors", (ROOT,), cors.read),
     "x-wso2-response-cache": Key("response_cache", (ROOT,), _response_cache),
     "x-wso2-disable-security": Key("disable_security", BOTH, _boolean),
     "x-auth-type": Key("auth_type", (OPERATION,), _text),
@@ -267,4 +262,10 @@ KEYS: dict[str, Key] = {
     "x-microgate-https-redirect": Key("https_redirect", (ROOT,), _boolean),
     "x-microgate-timeouts": Key("timeouts", BOTH, _timeouts),
     "x-microgate-max-body": Key("max_body", BOTH, _bytes),
+    "x-microgate-security": Key("reading", (ROOT,), _reading),
+    "x-microgate-scopes": Key("all_scopes", BOTH, _scope_rule),
+    "x-microgate-bound-tokens": Key("bound_tokens", BOTH, _bound_tokens),
+    "x-microgate-cors": Key("cors_additions", (ROOT,), cors.read_additions),
+    "x-microgate-ip": Key("ip", BOTH, access_rules.read_ip),
+    "x-microgate-forward-auth": Key("forward_auth", BOTH, access_rules.read_forward),
 }

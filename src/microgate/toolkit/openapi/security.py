@@ -7,9 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from microgate.plan.model import KeyPlace
 from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean
 from microgate.toolkit.openapi.tree import shown
+from microgate.toolkit.openapi.values import FIELD_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,9 +21,23 @@ if TYPE_CHECKING:
     from microgate.toolkit.openapi.references import References
 
 TOKENS, BASIC, API_KEY, MUTUAL_TLS = "oauth2", "basic", "api_key", "mutual_tls"
+LITERAL, WSO2 = "literal", "wso2"
+READINGS = (LITERAL, WSO2)  # of `security`: an OR of ANDs as OpenAPI means it, or one flat list as 3.x had it
 _TYPE_NAMES = ("oauth2", "openIdConnect", "http", "apiKey", "mutualTLS", "basic")
 SCHEME_TYPES = {name.lower(): name for name in _TYPE_NAMES}
 _TOKEN_SCHEMES = ("bearer", "jwt", "dpop")
+
+
+@dataclass(frozen=True)
+class SchemeDefinition:
+    """How one scheme is checked. `kind` is as in `plan.model.Security.schemes`, "" where nobody can check it."""
+
+    kind: str
+    key_place: KeyPlace | None = None  # of an API key
+    is_dpop: bool = False  # tokens of their holder alone (RFC 9449)
+
+
+NOT_CHECKED = SchemeDefinition("")
 
 
 @dataclass(frozen=True)
@@ -45,16 +61,21 @@ class Requirements:
             yield from alternative
 
     @property
+    def asked(self) -> str:
+        """What asks for nothing, as one writes it."""
+        return "`{}` in `security`" if self.alternatives else "`security: []`"
+
+    @property
     def allows_nobody_known(self) -> bool:
         """Plain OpenAPI would let anybody in."""
         return not self.alternatives or any(not alternative for alternative in self.alternatives)
 
 
-def read_schemes(root: Cursor, references: References, report: Report) -> dict[str, str]:
-    """The kind of each scheme by its name: one of oauth2, basic, api_key, mutual_tls, or "" for one nobody knows."""
+def read_schemes(root: Cursor, references: References, report: Report) -> dict[str, SchemeDefinition]:
+    """The schemes that a description defines, by their names."""
     components = root.get("components")
     schemes = root.get("securityDefinitions") or (components.get("securitySchemes") if components else None)
-    found: dict[str, str] = {}
+    found: dict[str, SchemeDefinition] = {}
     if schemes is None:
         return found
     if not schemes.is_mapping:
@@ -62,11 +83,11 @@ def read_schemes(root: Cursor, references: References, report: Report) -> dict[s
         report.add(schemes.spot.diagnostic(catalogue.WRONG_TYPE, message))
     for name, member in schemes.members():
         scheme = references.follow(member)
-        found[name] = "" if scheme is None else _kind(name, scheme, report)
+        found[name] = NOT_CHECKED if scheme is None else _definition(name, scheme, report)
     return found
 
 
-def _kind(name: str, scheme: Cursor, report: Report) -> str:
+def _definition(name: str, scheme: Cursor, report: Report) -> SchemeDefinition:
     kind = scheme.get("type")
     word = kind.text.lower() if kind is not None and kind.text else ""
     if word not in SCHEME_TYPES:
@@ -75,12 +96,44 @@ def _kind(name: str, scheme: Cursor, report: Report) -> str:
         hint = did_you_mean(word, SCHEME_TYPES.values(), f"types are {', '.join(SCHEME_TYPES.values())}")
         report.add(at.spot.diagnostic(catalogue.WRONG_TYPE, message, hint))
     if word in ("oauth2", "openidconnect"):
-        return TOKENS
+        return SchemeDefinition(TOKENS)
     if word == "http":
         http_scheme = scheme.get("scheme")
         http = http_scheme.text.lower() if http_scheme is not None and http_scheme.text else ""
-        return TOKENS if http in _TOKEN_SCHEMES else BASIC if http == "basic" else ""
-    return {"basic": BASIC, "apikey": API_KEY, "mutualtls": MUTUAL_TLS}.get(word, "")
+        if http in _TOKEN_SCHEMES:
+            return SchemeDefinition(TOKENS, is_dpop=http == "dpop")
+        return SchemeDefinition(BASIC) if http == "basic" else NOT_CHECKED
+    if word == "apikey":
+        return _key_definition(name, scheme, report)
+    return {"basic": SchemeDefinition(BASIC), "mutualtls": SchemeDefinition(MUTUAL_TLS)}.get(word, NOT_CHECKED)
+
+
+def _key_definition(name: str, scheme: Cursor, report: Report) -> SchemeDefinition:
+    """An API key in a header or query parameter; cookies carry none here."""
+    texts: list[str] = []
+    for key in ("in", "name"):
+        member = scheme.get(key)
+        if member is None:
+            message = f"`{key}` is missing in the security scheme `{shown(name)}`"
+            report.add(scheme.spot.diagnostic(catalogue.PROPERTY_MISSING, message, "a key has `in` and `name`"))
+        elif not member.text or not member.text.isprintable():
+            message = f"`{key}` must be a text, not {member.kind}"
+            report.add(member.spot.diagnostic(catalogue.WRONG_TYPE, message))
+        else:
+            texts.append(member.text)
+            at = member
+    if len(texts) < 2:
+        return NOT_CHECKED
+    location, parameter = texts[0].lower(), texts[1]
+    if location not in ("header", "query", "cookie"):
+        message = f"`in: {shown(texts[0])}` is no place for a key"
+        hint = did_you_mean(location, ("header", "query"), "write `in: header` or `in: query`")
+        report.add(scheme.spot.diagnostic(catalogue.WRONG_TYPE, message, hint))
+    elif location == "header" and not FIELD_NAME.fullmatch(parameter):
+        report.add(at.spot.diagnostic(catalogue.WRONG_TYPE, f"`{shown(parameter)}` is not the name of a header"))
+    elif location != "cookie":
+        return SchemeDefinition(API_KEY, KeyPlace(location, parameter))
+    return NOT_CHECKED
 
 
 def read_requirements(parent: Cursor, report: Report) -> Requirements | None:

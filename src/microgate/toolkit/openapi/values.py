@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from microgate.toolkit.openapi.cursor import Cursor
 
 MAX_INTEGER = 2**53  # what JSON writers keep exactly
+FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110 §5.6.2
 
 
 class Reader:

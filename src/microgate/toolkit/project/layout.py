@@ -18,6 +18,7 @@ GRPC_DEFINITIONS = "grpc_definitions"
 INTERCEPTORS = "interceptors"
 LIBRARIES = "lib"
 POLICIES = "policies.yaml"
+PROJECT_SETTINGS = "microgate.yaml"
 TARGET = "target"
 KEEP = ".keep"  # holds an otherwise empty folder in version control
 
@@ -31,6 +32,7 @@ INPUTS = (
     INTERCEPTORS,
     LIBRARIES,
     POLICIES,
+    PROJECT_SETTINGS,
 )
 
 

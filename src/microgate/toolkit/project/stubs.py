@@ -63,6 +63,14 @@ subscriptionPolicies:
       stopOnQuota: true
 """
 
+_PROJECT_SETTINGS = """\
+# What holds for all APIs of this project. An API says otherwise in `x-microgate-security`.
+#
+# How `security` of a description is read. `wso2`: all schemes and scopes are one list, any of which suffices, and
+# `security: []` opens nothing. `literal`: as OpenAPI means it.
+# security: wso2
+"""
+
 _DEPLOYMENT = """\
 # How the project is deployed. Nothing here is needed to build or run it.
 #
@@ -120,4 +128,5 @@ STUBS = {
     f"{layout.INTERCEPTORS}/interceptors.py": _INTERCEPTORS,
     f"{layout.LIBRARIES}/{layout.KEEP}": "",
     layout.POLICIES: _POLICIES,
+    layout.PROJECT_SETTINGS: _PROJECT_SETTINGS,
 }

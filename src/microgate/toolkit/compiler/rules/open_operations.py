@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
+from microgate.toolkit.openapi.security import LITERAL
 from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
@@ -16,9 +17,16 @@ def check(project: ResolvedProject, report: Report) -> None:
     for api in project.apis:
         for operation in api.operations:
             security = operation.security
+            source = operation.source
+            name = f"`{source.method} {shown(source.path)}`"
             # An operation without schemes would let everybody in and nobody could say who opened it.
             assert security.opened_by or security.schemes
             if security.opened_by:
-                source = operation.source
-                message = f"`{source.method} {shown(source.path)}` is open: {security.opened_by}"
+                report.add(source.at.diagnostic(catalogue.OPEN_OPERATION, f"{name} is open: {security.opened_by}"))
+            elif () in security.alternatives:
+                asked = source.security or api.source.security
+                assert api.reading == LITERAL
+                assert asked is not None
+                assert asked.allows_nobody_known
+                message = f"{name} is open to callers without a credential: {asked.asked} at {asked.at.where}"
                 report.add(source.at.diagnostic(catalogue.OPEN_OPERATION, message))

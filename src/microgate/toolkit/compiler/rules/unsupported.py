@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from microgate.plan.model import UpstreamKind
 from microgate.toolkit import catalogue
 from microgate.toolkit.openapi.endpoints import Reference
-from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,15 +17,12 @@ if TYPE_CHECKING:
     from microgate.toolkit.openapi.endpoints import Group
     from microgate.toolkit.openapi.extensions import Extensions
 
-SERVED_SECURITY_TYPES = ("oauth2", "jwt")
 REMOVE = "remove it, or stay with a gateway that has it until this one does"
 
 
 def check(project: ResolvedProject, report: Report) -> None:
     for api in project.apis:
         _check_root(api, report)
-        for extensions in _all(api):
-            _check_application_security(api, extensions, report)
         for group in _groups(api):
             _check_group(group, report)
 
@@ -50,26 +46,8 @@ def _groups(api: ResolvedApi) -> Iterator[Group]:
 
 def _check_root(api: ResolvedApi, report: Report) -> None:
     extensions = api.source.extensions
-    if extensions.cors is not None:
-        _refuse(extensions.cors.at, "CORS (`x-wso2-cors`)", report)
     if extensions.response_cache is not None and extensions.response_cache.value:
         _refuse(extensions.response_cache.at, "response caching (`x-wso2-response-cache`)", report)
-    if extensions.mutual_ssl is not None:
-        _refuse(extensions.mutual_ssl.at, "mutual TLS (`x-wso2-mutual-ssl`)", report)
-
-
-def _check_application_security(api: ResolvedApi, extensions: Extensions, report: Report) -> None:
-    found = extensions.application_security
-    if found is None:
-        return
-    for item in found.value.types:
-        if item.value not in SERVED_SECURITY_TYPES:
-            _refuse(item.at, f"the security type `{shown(item.value)}`", report)
-    mutual = api.source.extensions.mutual_ssl
-    if found.value.optional and (mutual is None or mutual.value != "mandatory"):
-        message = "application security is optional, but `x-wso2-mutual-ssl` is not mandatory"
-        hint = "remove `optional: true`; nobody would have to show a credential"
-        report.add(found.at.diagnostic(catalogue.OPTIONAL_SECURITY, message, hint))
 
 
 def _check_group(group: Group, report: Report) -> None:
