@@ -18,8 +18,9 @@ from microgate.runtime.protocols.deadlines import Watch
 from microgate.runtime.protocols.door import Door
 from microgate.runtime.protocols.http1_server import ServerConnection
 from microgate.runtime.router import Route, Router
-from microgate.runtime.security import authenticate, authorise, transport
+from microgate.runtime.security import authenticate, authorise, client_trust, subscriptions, transport
 from microgate.runtime.security.context import SecurityContext
+from microgate.runtime.security.taken_names import taken_names
 from microgate.runtime.upstreams.backends import Backends
 from microgate.runtime.upstreams.pool import Counts
 
@@ -73,7 +74,8 @@ class Gateway:
         self._security = SecurityContext(
             settings, services.channel, plan=plan, counter=counter, gauge=self._accounting.metrics.gauge
         )
-        own_names = frozenset({settings.backend_jwt_header.header.lower().encode()})
+        self._demand = client_trust.demand(plan, settings)
+        own_names = frozenset({settings.backend_jwt_header.header.lower().encode()}) | taken_names(plan)
         self._backends = Backends(plan, settings, services.loop, self._exchanges, own_names, counts)
         self._door = Door(settings, self._clients, self, own_names, counter)
         self._begin = self._accounting.begin
@@ -146,6 +148,7 @@ class Gateway:
         for member in tuple(self._clients.members):
             cast("ServerConnection", member).close()
         self._backends.close()
+        self._security.close()
         self._clients.close()
         self._exchanges.close()
         await self._accounting.close()
@@ -180,8 +183,10 @@ class Gateway:
         seats: dict[str, Stage | None] = {
             "identify": self._identify,
             "transport": transport.link(api, self._https_port),
+            "certificate": self._certificate_stage(api, operation),
             "authenticate": authenticate.link(self._security, api, operation),
             "authorise": authorise.link(self._security, api, operation),
+            "subscription": subscriptions.link(self._security, api, operation),
         }
         limit = self._settings.listener.max_entity_body_size
         if operation.max_body_bytes is not None:
@@ -200,6 +205,14 @@ class Gateway:
             limit=limit,
         )
         return target.linked
+
+    def _certificate_stage(self, api: model.Api, operation: model.Operation) -> Stage | None:
+        """Its code takes `cryptography` along, so it is imported only where an API uses certificates."""
+        if self._demand is None:
+            return None
+        from microgate.runtime.security import client_certificates
+
+        return client_certificates.link(self._security, api, operation)
 
     def _operation(
         self, labels: Labels, *, stages: tuple[Stage, ...] = (), forward: Forward | None = None, limit: int = -1

@@ -53,6 +53,9 @@ class Downstream(Protocol):
     def room(self) -> int:
         """Bytes of an answer that would leave this process at once, about."""
 
+    def peer_certificate(self) -> bytes:
+        """The certificate (DER) that the directly connected peer proved to own in the handshake; b"" without one."""
+
     def pause_body(self) -> None: ...
     def resume_body(self) -> None: ...
     def expect_continue(self) -> None:
@@ -137,6 +140,23 @@ class Consumer:
         self.cleared = -1  # the state of revocations against which it was last found to stand
 
 
+class ClientCertificate:
+    """A client's certificate that was found good. Made once per certificate and shared by its exchanges."""
+
+    __slots__ = ("issuer", "names", "not_after", "not_before", "serial", "subject", "thumbprint")
+
+    def __init__(self, subject: str, thumbprint: str, not_before: float, not_after: float) -> None:
+        self.subject = subject  # as RFC 4514 writes it
+        self.thumbprint = thumbprint  # `x5t#S256` of RFC 8705: base64url of the SHA-256 of its DER form
+        self.not_before = not_before  # seconds since 1970
+        self.not_after = not_after
+        self.issuer = ""
+        self.serial = 0
+        self.names: tuple[
+            str, ...
+        ] = ()  # subject alternative names: `DNS:a.example`, `URI:spiffe://…`, `email:…`, `IP:…`
+
+
 class Exchange:
     """One request and its answer. All byte fields are as received; nothing is decoded before somebody needs it.
 
@@ -151,6 +171,7 @@ class Exchange:
         "authorization",
         "bytes_in",
         "bytes_out",
+        "certificate",
         "client",
         "consumer",
         "done",
@@ -213,6 +234,7 @@ class Exchange:
         self.trailers: Lines | None = None
         self.operation: Operation = _UNROUTED
         self.consumer: Consumer | None = None
+        self.certificate: ClientCertificate | None = None  # set where an API uses certificates
         self.upstream: Upstream | None = None
         self.upstream_name = ""
         self.upstream_started = 0.0

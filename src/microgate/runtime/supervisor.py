@@ -49,7 +49,7 @@ def serve(generation: Generation, assemble: Assemble | None = None, *, fork: boo
     """
     logs.configure(generation.settings)
     observability.prove(generation.settings)
-    security.prove(generation.settings)
+    security.prove(generation.settings, generation.plan)
     if assemble is None:
         from microgate.runtime.assembly import assemble as assemble_gateway
 

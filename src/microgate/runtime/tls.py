@@ -11,6 +11,7 @@ import os
 import ssl
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -20,6 +21,7 @@ from microgate.runtime.security.keystore import conversion, load_key_store, load
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from microgate.runtime.security.client_trust import Demand
     from microgate.runtime.security.keystore import KeyStore
     from microgate.settings.model import Listener
 
@@ -37,6 +39,7 @@ CIPHERS = (
     "ECDHE-RSA-CHACHA20-POLY1305"
 )
 PROTOCOLS = ("http/1.1",)
+REFUSED_LOG_SECONDS = 10.0  # between two lines on certificates of clients: anybody can make them come
 SHIPPED_KEY_STORE = "runtime/bre/security/ballerinaKeystore.p12"
 
 
@@ -133,6 +136,32 @@ def _as_file(pem: bytes) -> Iterator[str]:
         yield str(file)
 
 
+class _RefusedCertificates:
+    """Counts handshakes that failed for a client's certificate, and logs the first one in a while."""
+
+    def __init__(self, count: Callable[[], None]) -> None:
+        self._count = count
+        self._said_at = -REFUSED_LOG_SECONDS
+        self._unsaid = 0
+
+    def hear(self, error: OSError) -> bool:
+        """Whether a handshake failed for that."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            why = error.verify_message
+        elif isinstance(error, ssl.SSLError) and error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+            why = "it showed none"
+        else:
+            return False
+        self._count()
+        now = monotonic()
+        if now - self._said_at < REFUSED_LOG_SECONDS:
+            self._unsaid += 1
+            return True
+        log.info("the certificate of a client was refused: %s (%d more since the last such line)", why, self._unsaid)
+        self._said_at, self._unsaid = now, 0
+        return True
+
+
 class ServerTls:
     """The certificates of the TLS listener. `context` is for the listener; it hands over to another one by server name."""
 
@@ -153,20 +182,48 @@ class ServerTls:
         """Those that have begun in this process and are not over; `watch_handshakes` has been called."""
         return len(self._handshakes)
 
-    def watch_handshakes(self, count_failure: Callable[[], None]) -> None:
-        """Know of the handshakes of this process, of which nothing else would tell."""
+    def ask_clients(self, demand: Demand | None) -> None:
+        """Ask the clients of this process for certificates from now on; None asks for none.
+
+        All contexts must know the authorities, because one that is chosen by name brings its own; whether OpenSSL asks is
+        the default context's word. A client's certificate may itself be an authority, as it may under 3.x.
+        """
+        for certificate in self.certificates:
+            context = certificate.context
+            if demand is None:
+                context.verify_mode = ssl.CERT_NONE
+                continue
+            context.verify_mode = ssl.CERT_REQUIRED if demand.required else ssl.CERT_OPTIONAL
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            context.load_verify_locations(cadata=demand.authorities.decode())
+
+    def watch_handshakes(self, count_failure: Callable[[], None], count_refused: Callable[[], None]) -> None:
+        """Know of the handshakes of this process, of which nothing else would tell.
+
+        `count_refused` is for those that failed for the client's certificate.
+        """
         pending = self._handshakes
+        refused = _RefusedCertificates(count_refused)
 
         class Watched(ssl.SSLObject):
+            _refused = False
+
             def do_handshake(self) -> None:
+                if self._refused:
+                    raise ConnectionResetError
                 pending.add(self)
                 try:
                     super().do_handshake()
                 except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                     raise
-                except OSError:
+                except OSError as error:
                     pending.discard(self)
                     count_failure()
+                    if refused.hear(error):
+                        # Event loops drop what is to be sent when a handshake fails, and send it when more is wanted: so the
+                        # client gets its alert. The connection ends with the client, or with the handshake's time.
+                        self._refused = True
+                        raise ssl.SSLWantReadError from None
                     raise
                 pending.discard(self)
 

@@ -23,6 +23,7 @@ from microgate.runtime.control import Greeting, Hello
 from microgate.runtime.event_loop import run
 from microgate.runtime.lifeline import Orders
 from microgate.runtime.observability.metrics import Metrics
+from microgate.runtime.security import client_trust
 
 if TYPE_CHECKING:
     import mmap
@@ -115,7 +116,11 @@ class Worker:
             counted.counter("connections_refused"),
         )
         if post.tls is not None:
-            post.tls.watch_handshakes(partial(counted.counter("tls_handshake_errors"), 1))
+            post.tls.watch_handshakes(
+                partial(counted.counter("tls_handshake_errors"), 1),
+                partial(counted.counter("client_certificates_refused"), 1),
+            )
+            post.tls.ask_clients(client_trust.demand(post.plan, post.settings))
         self._show_connections = counted.gauge("connections")
         self._shown = 0
         self._timer: asyncio.TimerHandle | None = None

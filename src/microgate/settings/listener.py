@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from microgate.settings.section import Section, acts, later, restricts
+from microgate.settings.section import Section, acts, later
 
 # The stores that 3.x shipped. Where the file is absent the path stays as written here, which the listener takes as the wish
 # for a self-signed development certificate.
@@ -25,7 +25,9 @@ class Listener(Section, frozen=True):
     host: Annotated[str, acts("address the listeners bind to; `::` serves IPv4 too")] = "0.0.0.0"  # noqa: S104 - as in 3.x
     http_port: Annotated[int, acts("plain HTTP; 0 lets the system choose, -1 turns it off", low=-1, high=65535)] = 9090
     https_port: Annotated[int, acts("TLS; 0 lets the system choose, -1 turns it off", low=-1, high=65535)] = 9095
-    token_listener_port: Annotated[int, later("TLS listener of the token services", low=-1)] = 9096
+    token_listener_port: Annotated[
+        int, acts("TLS listener of the token services, opened where a key manager is named", low=-1, high=65535)
+    ] = 9096
     unix_socket: Annotated[str, acts("path of one more plain HTTP listener on a Unix socket")] = ""
     key_store_path: Annotated[str, acts("PKCS#12 store with the server's key and certificate")] = SHIPPED_KEY_STORE
     key_store_password: Annotated[str, acts("password of that store", secret=True)] = "ballerina"  # noqa: S105 - of 3.x
@@ -73,9 +75,11 @@ class Http2(Section, frozen=True):
 class ApiCertificates(Section, frozen=True):
     """The client certificates that one API accepts."""
 
-    name: Annotated[str, later("the API's title")]
-    version: Annotated[str, later("the API's version")]
-    alias_list: Annotated[tuple[str, ...], later("aliases in the trust store")] = ()
+    name: Annotated[str, acts("the API's title, in any case")]
+    version: Annotated[str, acts("the API's version, in any case")]
+    alias_list: Annotated[tuple[str, ...], acts("aliases in the trust store")] = ()
+    thumbprints: Annotated[tuple[str, ...], acts("SHA-256 of certificates in hexadecimal, colons or not")] = ()
+    subjects: Annotated[tuple[str, ...], acts("subjects of certificates, as RFC 4514 writes them: `CN=a,O=b`")] = ()
 
 
 class MutualTls(Section, frozen=True):
@@ -87,15 +91,20 @@ class MutualTls(Section, frozen=True):
     ] = "TLSv1.2,TLSv1.1"
     ciphers: Annotated[str, later("cipher suites of the listener; Mozilla's intermediate list is offered")] = ""
     ssl_verify_client: Annotated[
-        Literal["optional", "require"], restricts("whether a client must show a certificate")
+        Literal["optional", "require"],
+        acts("`require` refuses TLS without a trusted certificate; `optional` leaves it to the APIs"),
     ] = "optional"
+    trusted_certificates_file: Annotated[
+        str, acts("PEM file with the authorities of clients' certificates, instead of the trust store")
+    ] = ""
+    crl_files: Annotated[tuple[str, ...], acts("lists of revoked certificates, PEM or DER; read again on change")] = ()
     certificate_header_name: Annotated[str, acts("header in which a proxy passes the client's certificate")] = (
         "X-WSO2-CLIENT-CERTIFICATE"
     )
     is_client_certificate_validation_enabled: Annotated[
-        bool, later("check the handshake's certificate too when that header is there")
+        bool, acts("a proxy that sends that header must itself show a trusted certificate")
     ] = True
-    api_certificates: Annotated[tuple[ApiCertificates, ...], restricts("certificates allowed per API")] = msgspec.field(
+    api_certificates: Annotated[tuple[ApiCertificates, ...], acts("certificates allowed per API")] = msgspec.field(
         name="api.certificates", default=()
     )
 

@@ -6,11 +6,12 @@ Each rule looks at one concern and reports all it finds. `load.py` runs them las
 from collections.abc import Callable, Collection, Mapping
 
 from microgate.diagnostics import Report
-from microgate.settings import catalogue
+from microgate.settings import catalogue, user_rules
 from microgate.settings.entries import DEFAULT, Origin, add
 from microgate.settings.model import SHIPPED_KEY_STORE, JwtIssuer, Settings
 
 MAX_UNIX_PATH_BYTES = 107  # sun_path of Linux without its final NUL
+SHA256_DIGITS = 64
 
 # Fields that address or frame a message; another value would make it another message (RFC 9112).
 FRAMING_NAMES = frozenset(
@@ -190,6 +191,38 @@ def _is_socket_address(text: str) -> bool:
     return "%" not in host and port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65_536
 
 
+def revocations(settings: Settings, finder: Finder) -> None:
+    """Every source of revocations can be asked, and what it says can be verified."""
+    table, revocation = "tokenRevocationConfig", settings.revocation
+    persistent, feed = revocation.persistent, revocation.feed
+    if persistent.enable_persistent_storage_retrieval:
+        key, kind = f"{table}.persistent.type", persistent.type
+        module, _, function = kind.partition(":")
+        if kind not in {"default", "etcd"} and not (module and function):
+            message = f"`{key}` is `{kind}`, a function of 3.x's own language"
+            finder.found(catalogue.RANGE, key, message, "write `default`, `etcd`, or `module:function` of extensions/")
+        _http_address(f"{table}.persistent.endpointURL", persistent.endpoint_url, finder)
+    if feed.url:
+        _http_address(f"{table}.feed.url", feed.url, finder)
+    if bool(feed.url) != bool(feed.certificate_file):
+        there, missing = ("url", "certificateFile") if feed.url else ("certificateFile", "url")
+        message = f"`{table}.feed.{there}` is set without `{table}.feed.{missing}`"
+        finder.found(catalogue.CONTRADICTION, f"{table}.feed.{there}", message, f"add `{missing}`")
+    url = revocation.redis.url
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        key = f"{table}.redis.url"
+        finder.found(catalogue.ADDRESS, key, f"`{key}` is no `redis://` or `rediss://` address")
+    if revocation.when_unavailable == "closed" and not revocation.in_use:
+        key = f"{table}.whenUnavailable"
+        finder.found(catalogue.CONTRADICTION, key, f"`{key}` is `closed`, and there is no source of revocations")
+
+
+def _http_address(key: str, url: str, finder: Finder) -> None:
+    scheme, _, rest = url.partition("://")
+    if scheme not in {"http", "https"} or not rest.partition("/")[0] or " " in rest or "@" in rest.partition("/")[0]:
+        finder.found(catalogue.ADDRESS, key, f"`{key}` is no http or https address")
+
+
 def header_names(settings: Settings, finder: Finder) -> None:
     """Names of header fields are tokens (RFC 9110 §5.6.2)."""
     names = {
@@ -208,4 +241,31 @@ def header_names(settings: Settings, finder: Finder) -> None:
             finder.found(catalogue.RANGE, key, f"`{key}` is no name of a header: `{name}`")
 
 
-RULES: tuple[Rule, ...] = (listeners, proxies, certificates, issuers, backends, name_servers, header_names)
+def client_certificates(settings: Settings, finder: Finder) -> None:
+    """A list of certificates names some, in a form that can be compared."""
+    for index, entry in enumerate(settings.mutual_tls.api_certificates):
+        table = f"mutualSSLConfig.api.certificates[{index}]"
+        if not (entry.alias_list or entry.thumbprints or entry.subjects):
+            message = f"`{table}` lists no certificate of `{entry.name}`"
+            finder.found(catalogue.CONTRADICTION, table, message, "add `aliasList`, `thumbprints` or `subjects`")
+        for thumbprint in entry.thumbprints:
+            digits = thumbprint.replace(":", "")
+            if len(digits) != SHA256_DIGITS or not set(digits.lower()) <= set("0123456789abcdef"):
+                message = f"`{table}.thumbprints` has `{thumbprint}`, which is no SHA-256 in hexadecimal"
+                hint = "it is what `openssl x509 -noout -fingerprint -sha256 -in client.crt` prints"
+                finder.found(catalogue.RANGE, f"{table}.thumbprints", message, hint)
+
+
+RULES: tuple[Rule, ...] = (
+    listeners,
+    proxies,
+    certificates,
+    client_certificates,
+    issuers,
+    backends,
+    name_servers,
+    revocations,
+    header_names,
+    user_rules.users,
+    user_rules.user_stores,
+)

@@ -28,6 +28,7 @@ _COUNTER_HELP = {
     "connections_used_up": "Connections closed because they had carried as many requests as one may.",
     "proxy_protocol_errors": "Connections closed because their PROXY header was missing or malformed.",
     "tls_handshake_errors": "Connections whose TLS handshake failed.",
+    "client_certificates_refused": "TLS handshakes that failed for the client's certificate, or for want of one.",
     "pipelining_pauses": "Times a connection was not read from until the requests it had sent ahead had their turn.",
     "upstream_connections_opened": "Connections made to backends.",
     "upstream_connect_failures": "Attempts to connect to a backend that failed.",
@@ -40,6 +41,8 @@ _COUNTER_HELP = {
     "token_verdicts_evicted": "Remembered verdicts on tokens that had to leave for others.",
     "key_set_fetches": "Times an issuer was asked for its key set.",
     "key_set_failures": "Those of them that brought no key set.",
+    "service_calls": "Calls to services that a request waited for, such as introspection.",
+    "service_call_failures": "Those of them that brought no answer, or one of 500 and above.",
 }
 assert set(_COUNTER_HELP) == set(COUNTERS)
 

@@ -47,6 +47,7 @@ COUNTERS = (
     "connections_used_up",
     "proxy_protocol_errors",
     "tls_handshake_errors",
+    "client_certificates_refused",
     "pipelining_pauses",
     "upstream_connections_opened",
     "upstream_connect_failures",
@@ -59,6 +60,8 @@ COUNTERS = (
     "token_verdicts_evicted",
     "key_set_fetches",
     "key_set_failures",
+    "service_calls",
+    "service_call_failures",
 )
 GAUGES = (
     "active_requests",  # changed by `beginner` and `recorder`

@@ -43,10 +43,12 @@ HOP_BY_HOP_NAMES = frozenset(
 PLAIN, HOST, AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT, USER_AGENT, CONNECTION = range(8)
 REQUEST_ID, TRACEPARENT, TRUSTED_ONLY, STOPPED, INVALID = range(8, 13)
 
-# Other names under which proxies tell a client's address and scheme: passed on from trusted ones, a client's own are dropped.
+# Other names under which proxies tell a client's address, scheme and certificate (RFC 9440): passed on from trusted ones,
+# a client's own are dropped.
 PROXY_NAMES = frozenset(
     b"x-real-ip true-client-ip x-client-ip x-cluster-client-ip x-forwarded-port x-forwarded-ssl x-forwarded-server "
-    b"x-forwarded-protocol x-forwarded-scheme x-url-scheme front-end-https x-original-forwarded-for".split()
+    b"x-forwarded-protocol x-forwarded-scheme x-url-scheme front-end-https x-original-forwarded-for client-cert "
+    b"client-cert-chain".split()
 )
 
 REQUEST_KINDS = (

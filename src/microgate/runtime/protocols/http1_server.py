@@ -39,6 +39,7 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
         "_at_boundary",
         "_beginning",
         "_body_paused",
+        "_certificate",
         "_current",
         "_dropped",
         "_input",
@@ -78,6 +79,7 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
         self._reading = True
         self._proxy_header: ProxyHeader | None = None
         self._introduced: str | None = None
+        self._certificate: bytes | None = None  # None: not asked for yet
 
     def introduce(self, source: str) -> None:
         """A PROXY header was read before TLS began: the client it names, "" for none."""
@@ -304,6 +306,11 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
 
     def client_behind(self, chain: list[bytes]) -> str:
         return self._door.trusted.client(self.peer, chain)
+
+    def peer_certificate(self) -> bytes:
+        if self._certificate is None:
+            self._certificate = peers.certificate(self._transport)
+        return self._certificate
 
     def room(self) -> int:
         return pieces.room(self._transport)

@@ -67,6 +67,12 @@ def address(transport: Transport) -> str:
     return "unix"
 
 
+def certificate(transport: Transport) -> bytes:
+    """The certificate (DER) that the peer proved to own, also in the handshake that a resumed session goes back to."""
+    connection: Any = transport.get_extra_info("ssl_object")
+    return b"" if connection is None else connection.getpeercert(True) or b""
+
+
 def forwarded_lines(peer: str, scheme: str) -> bytes:
     """What a backend is told of a client, as field lines without the last end."""
     shown = "unknown" if peer == "unix" else peer

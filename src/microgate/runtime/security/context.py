@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from microgate.plan.model import Plan
 from microgate.runtime.extensions import Extensions
-from microgate.runtime.security import refusals, schemes
+from microgate.runtime.security import client_trust, refusals, schemes, subscriptions
 from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.refusals import Refusals, TokenError
 from microgate.runtime.security.verdicts import Verdicts
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from microgate.runtime.control import Channel
     from microgate.runtime.exchange import Consumer
+    from microgate.runtime.security.client_certificates import ClientCertificates
     from microgate.runtime.security.counting import Counter
     from microgate.runtime.security.issuers import Issuers
     from microgate.runtime.security.schemes import Scheme
@@ -51,20 +52,40 @@ class SecurityContext:
         self.extensions = Extensions(plan or _NO_PLAN)
         self.verdicts = Verdicts(VERDICT_BYTES, settings.caching.token_cache_capacity, clock, counter, gauge)
         self._verified = counter("token_verifications")
-        self._clock = clock
+        self.channel = channel
+        self.clock = clock
+        self.counter = counter
+        self.gauge = gauge
+        self.subscriptions = subscriptions.load(settings, plan, channel)
         self._refusals: dict[tuple[str, ...], Refusals] = {}
         self._schemes: dict[str, Scheme | None] = {}
+        self._certificates: ClientCertificates | None = None
         self._issuers: Issuers | None = None
         if settings.issuers:
             from microgate.runtime.security import issuers
 
-            self._issuers = issuers.load(settings, channel, self.verdicts.clear)
+            self._issuers = issuers.load(
+                settings, channel, self.verdicts.clear, self.extensions if plan is not None else None
+            )
 
     def scheme(self, kind: str) -> Scheme | None:
         """The scheme of this kind, the same for all operations; None where the settings leave it without any means."""
         if kind not in self._schemes:
             self._schemes[kind] = schemes.make(kind, self)
         return self._schemes[kind]
+
+    @property
+    def certificates(self) -> ClientCertificates:
+        """The certificates of clients, for operations that use them; raises KeyMaterialError."""
+        if self._certificates is None:
+            from microgate.runtime.security.client_certificates import ClientCertificates
+
+            self._certificates = ClientCertificates(self.settings, self.clock)
+        return self._certificates
+
+    def close(self) -> None:
+        if self._certificates is not None:
+            self._certificates.close()
 
     def refusals(self, schemes: tuple[str, ...]) -> Refusals:
         """The faults for operations with these schemes."""
@@ -77,13 +98,17 @@ class SecurityContext:
         if self._issuers is None:
             raise TokenError(refusals.ISSUER)
         self._verified(1)
-        now = self._clock()
+        now = self.clock()
         verdict = self._issuers.verify(token, now)
         longest = now + self.settings.caching.token_cache_expiry_time
         self.verdicts.keep(value, verdict if verdict.until <= longest else verdict._replace(until=longest))
         return verdict.consumer
 
 
-def prove(settings: Settings) -> None:
+def prove(settings: Settings, plan: Plan) -> None:
     """Raise KeyMaterialError for a configured key that cannot be had: for the supervisor, before anything serves."""
     SecurityContext(settings, None)
+    if client_trust.demand(plan, settings) is not None:
+        from microgate.runtime.security import client_certificates
+
+        client_certificates.prove(settings, plan.apis)

@@ -72,11 +72,12 @@ _CHALLENGES = {
 
 
 class TokenError(Exception):
-    """A credential is refused for `reason`."""
+    """A credential is refused for `reason`; `fault` is the answer where a service has worded it itself."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: Reason, fault: Fault | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.fault = fault
 
 
 class UnknownKeyError(TokenError):
@@ -102,6 +103,9 @@ class Refusals:
             fault = self._faults[reason] = self._make(reason)
         return fault
 
+    def of(self, error: TokenError) -> Fault:
+        return error.fault or self.fault(error.reason)
+
     def insufficient_scope(self, scopes: tuple[str, ...]) -> Fault:
         """The 403 that names the scopes of which any one would do."""
         if self._wso2:
@@ -115,7 +119,9 @@ class Refusals:
         if reason.kind.status != 401:
             return Fault(reason.kind, reason)
         if self._wso2:
-            return Fault(reason.kind, reason, headers=((b"WWW-Authenticate", self._wso2_challenge().encode()),))
+            prefix = f"Mutual SSL {_WSO2_REALM} " if reason.startswith("auth.mutual_tls.") else ""
+            challenge = (prefix + self._wso2_challenge()).encode()
+            return Fault(reason.kind, reason, headers=((b"WWW-Authenticate", challenge),))
         lines = tuple((b"WWW-Authenticate", self._challenge(text, reason).encode()) for text in self._challenges)
         return Fault(reason.kind, reason, headers=lines)
 

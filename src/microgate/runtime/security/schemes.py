@@ -7,11 +7,12 @@ A scheme is made once per worker, when the first operation that takes it is link
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from microgate.runtime.exchange import Consumer
 
 if TYPE_CHECKING:
+    from microgate.plan.model import Api, Operation
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.security.context import SecurityContext
 
@@ -28,13 +29,25 @@ class Scheme(Protocol):
         """
 
 
+@runtime_checkable
+class PerOperation(Protocol):
+    """A scheme that judges otherwise for each operation."""
+
+    def for_operation(self, api: Api, operation: Operation) -> Scheme: ...
+
+
+def of(context: SecurityContext, kind: str, api: Api, operation: Operation) -> Scheme | None:
+    """The scheme of this kind as the operation has it; None where the settings leave it without any means."""
+    scheme = context.scheme(kind)
+    return scheme.for_operation(api, operation) if isinstance(scheme, PerOperation) else scheme
+
+
 def make(kind: str, context: SecurityContext) -> Scheme | None:
     """The scheme of one of `plan.model.Security.schemes`; None for one that the settings leave without any means."""
     if kind == "jwt":
         from microgate.runtime.security.self_contained import SelfContained
 
         return SelfContained(context)
-    return None
     if kind == "mutual_tls":
         from microgate.runtime.security.client_certificates import MutualTls
 
@@ -51,3 +64,4 @@ def make(kind: str, context: SecurityContext) -> Scheme | None:
         from microgate.runtime.security.forward_auth import ForwardAuthentication
 
         return ForwardAuthentication(context)
+    return None
