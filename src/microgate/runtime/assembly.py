@@ -20,11 +20,14 @@ from microgate.runtime.protocols.http1_server import ServerConnection
 from microgate.runtime.router import Route, Router
 from microgate.runtime.security import authenticate, authorise, client_trust, subscriptions, transport
 from microgate.runtime.security.context import SecurityContext
+from microgate.runtime.security.revocation import stage as revocation
 from microgate.runtime.security.taken_names import taken_names
 from microgate.runtime.upstreams.backends import Backends
 from microgate.runtime.upstreams.pool import Counts
 
 if TYPE_CHECKING:
+    from mmap import mmap
+
     from microgate.plan import model
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.pipeline import AnswerStage, Forward, Stage
@@ -45,6 +48,10 @@ class Services(accounting.Services, Protocol):
     @property
     def https_port(self) -> int | None:
         """Where clients reach HTTPS; None where they do not."""
+
+    @property
+    def revocations(self) -> mmap | None:
+        """The memory that tells what was revoked."""
 
 
 class _Target:
@@ -72,7 +79,12 @@ class Gateway:
         counter = self._accounting.metrics.counter
         counts = Counts(self._accounting.metrics.gauge, counter)
         self._security = SecurityContext(
-            settings, services.channel, plan=plan, counter=counter, gauge=self._accounting.metrics.gauge
+            settings,
+            services.channel,
+            plan=plan,
+            counter=counter,
+            gauge=self._accounting.metrics.gauge,
+            revocations=services.revocations,
         )
         self._demand = client_trust.demand(plan, settings)
         own_names = frozenset({settings.backend_jwt_header.header.lower().encode()}) | taken_names(plan)
@@ -185,6 +197,7 @@ class Gateway:
             "transport": transport.link(api, self._https_port),
             "certificate": self._certificate_stage(api, operation),
             "authenticate": authenticate.link(self._security, api, operation),
+            "revocation": revocation.link(self._security, operation),
             "authorise": authorise.link(self._security, api, operation),
             "subscription": subscriptions.link(self._security, api, operation),
         }

@@ -47,6 +47,9 @@ UNCLASSIFIED_AUTH = _auth("auth.unclassified", 500, 900900, _UNCLASSIFIED, _UNCL
 KEYS_UNAVAILABLE = Kind(
     "auth.keys_unavailable", 503, 900900, _UNCLASSIFIED, "The issuer's keys are not available yet", 500, "warning", True
 )
+REVOCATIONS_UNAVAILABLE = Kind(
+    "auth.revocations_unavailable", 503, 900900, _UNCLASSIFIED, "It is not known what was revoked", 500, "warning", True
+)
 INVALID_CREDENTIALS = _auth(
     "auth.invalid", 401, 900901, "Invalid Credentials", "Make sure you have given the correct access token"
 )
@@ -56,6 +59,29 @@ MISSING_CREDENTIALS = _auth(
 WRONG_SCHEME = _auth(
     "auth.scheme", 401, 900917, "Invalid Authentication scheme", "API can not be used with this authentication scheme"
 )
+AUTH_SERVICE_UNAVAILABLE = Kind(
+    "auth.service_unavailable",
+    503,
+    900900,
+    _UNCLASSIFIED,
+    "A service that decides who may call is not available",
+    500,
+    "warning",
+    True,
+)
+ACCESS_TOKEN_EXPIRED = _auth(
+    "auth.token_expired", 401, 900903, "Access Token Expired", "Renew the access token and try again"
+)
+ACCESS_TOKEN_INACTIVE = _auth("auth.token_inactive", 401, 900904, "Access Token Inactive", _UNCLASSIFIED)
+ACCESS_TOKEN_TYPE = _auth("auth.token_type", 401, 900905, "Incorrect Access Token Type is provided", _UNCLASSIFIED)
+NO_MATCHING_RESOURCE = _auth(
+    "auth.no_matching_resource",
+    403,
+    900906,
+    "No matching resource found in the API for the given request",
+    "Check the API documentation and add a proper REST resource path to the invocation URL",
+)
+FORWARD_REFUSED = Kind("auth.forward.refused", 403, 403, "Forbidden", "The authorization service refused the call", 403)
 SCOPES = Kind(
     "auth.scopes",
     403,
@@ -63,6 +89,19 @@ SCOPES = Kind(
     "The access token does not allow you to access the requested resource",
     "The access token does not allow you to access the requested resource",
     403,
+)
+# A key that is bound to other addresses or pages; the blank at the end of the message is 3.x's.
+API_KEY_FORBIDDEN = _auth("auth.api_key.forbidden", 403, 900908, "Resource forbidden ", _UNCLASSIFIED)
+KEYS_NOT_ISSUED = Kind("service.keys_not_issued", 403, 403, "Forbidden", "API keys are not issued here", 200)
+SERVICE_BODY = Kind("service.body", 400, 400, "Bad Request", "The body is not what this service takes", 200)
+SERVICE_RATE = Kind("service.rate", 429, 429, "Too Many Requests", "This service was asked too often", 429)
+SIGNING_KEY = Kind("service.signing_key", 503, 900900, _UNCLASSIFIED, "The key that signs is missing", 200, "error")
+TOKEN_SERVICE = Kind(
+    "service.token", 502, 101503, "Runtime Error", "Error connecting to the key manager", 200, "warning"
+)
+TOKEN_SERVICE_BUSY = TOKEN_SERVICE._replace(label="service.token_busy", status=503, retryable=True)
+TOKEN_SERVICE_TIMEOUT = TOKEN_SERVICE._replace(
+    label="service.token_timeout", status=504, code=101504, description="Connection timed out"
 )
 NO_ENDPOINT = Kind("route.no_endpoint", 403, 900901, "No Endpoint", "No endpoint for this kind of key", 403)
 TRANSPORT = Kind("route.transport", 403, 403, "Forbidden", "This API is not offered over this transport", 403)

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from microgate.settings.backend import Backend, Etcd, Forwarding, HeaderConf, Names, ResponseLimits, Server
+from microgate.settings.key_manager import KeyManager
 from microgate.settings.listener import (
     SHIPPED_KEY_STORE,
     SHIPPED_TRUST_STORE,
@@ -19,6 +20,7 @@ from microgate.settings.listener import (
     Runtime,
     ServerCertificate,
 )
+from microgate.settings.revocation import Revocation
 from microgate.settings.section import acts, later, restricts
 from microgate.settings.security import (
     ApiKey,
@@ -27,12 +29,11 @@ from microgate.settings.security import (
     BackendJwtHeader,
     Caching,
     JwtIssuer,
-    KeyManager,
-    Revocation,
     Security,
 )
 from microgate.settings.sight import AccessLog, Analytics, Apim, B7a
 from microgate.settings.throttling import Throttling
+from microgate.settings.user_stores import BasicAuth, UserStore
 
 __all__ = [
     "SHIPPED_KEY_STORE",
@@ -90,6 +91,8 @@ class Settings(msgspec.Struct, frozen=True, rename="camel"):
     issuers: Annotated[tuple[JwtIssuer, ...], acts("issuers of tokens")] = msgspec.field(
         name="jwtTokenConfig", default=()
     )
+    basic_auth: BasicAuth = msgspec.field(name="basicAuthConfig", default=BasicAuth())
+    user_stores: Annotated[tuple[UserStore, ...], acts("where users are")] = msgspec.field(name="userStore", default=())
     server: Server = Server()
     backend: Backend = msgspec.field(name="httpClients", default=Backend())
     names: Names = msgspec.field(name="resolver", default=Names())

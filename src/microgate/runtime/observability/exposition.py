@@ -41,6 +41,9 @@ _COUNTER_HELP = {
     "token_verdicts_evicted": "Remembered verdicts on tokens that had to leave for others.",
     "key_set_fetches": "Times an issuer was asked for its key set.",
     "key_set_failures": "Those of them that brought no key set.",
+    "revocations_added": "Revocations that were new.",
+    "revocations_misread": "Entries of sources of revocations that were not understood.",
+    "revocations_refused": "Revocations that found no room.",
     "service_calls": "Calls to services that a request waited for, such as introspection.",
     "service_call_failures": "Those of them that brought no answer, or one of 500 and above.",
 }
@@ -52,6 +55,7 @@ _GAUGE_HELP = {
     "upstream_connections": "Open connections to backends.",
     "token_verdicts": "Verdicts on tokens that are remembered.",
     "token_verdict_bytes": "Memory that is reckoned for them.",
+    "revocations": "Revocations in force.",
 }
 assert set(_GAUGE_HELP) == set(GAUGES)
 

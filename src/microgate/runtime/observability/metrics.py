@@ -60,6 +60,9 @@ COUNTERS = (
     "token_verdicts_evicted",
     "key_set_fetches",
     "key_set_failures",
+    "revocations_added",
+    "revocations_misread",
+    "revocations_refused",
     "service_calls",
     "service_call_failures",
 )
@@ -69,6 +72,7 @@ GAUGES = (
     "upstream_connections",
     "token_verdicts",
     "token_verdict_bytes",
+    "revocations",
 )
 
 UNROUTED = 0  # the row of requests that belong to no operation

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microgate.runtime.exchange import Consumer
-from microgate.runtime.security import key_places, literal, refusals
+from microgate.runtime.security import key_places, literal, refusals, schemes
 from microgate.runtime.security.refusals import TokenError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from microgate.plan.model import Api, Operation, Security
+    from microgate.plan.model import Api, Operation
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.faults import Fault
     from microgate.runtime.pipeline import Outcome, Stage
@@ -30,8 +30,8 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
         return None
     header = (api.auth_header or context.settings.auth.authorization_header).lower().encode()
     if security.alternatives:
-        return literal.link(context, header, operation)
-    choice = _Choice(context, operation)
+        return literal.link(context, header, api, operation)
+    choice = _Choice(context, api, operation)
     if header != b"authorization":
         return _own_header(choice, header)
     decide = choice.decide
@@ -65,17 +65,21 @@ def _own_header(choice: _Choice, header: bytes) -> Stage:
 class _Choice:
     """What an operation does with a credential, any one of its schemes being enough."""
 
-    def __init__(self, context: SecurityContext, operation: Operation) -> None:
+    def __init__(self, context: SecurityContext, api: Api, operation: Operation) -> None:
         security = operation.security
-        schemes = security.schemes
-        self.refuse = context.refusals(schemes).fault
-        self._takes_opaque = "oauth2" in schemes
-        self._jwt = context.scheme("jwt") if "jwt" in schemes else None
-        self._opaque = context.scheme("oauth2") if self._takes_opaque else None
-        self._basic = context.scheme("basic") if "basic" in schemes else None
-        self._key = context.scheme("api_key") if "api_key" in schemes else None
+        self._faults = context.refusals(security.schemes)
+        self.refuse = self._faults.fault
+        self._takes_opaque = "oauth2" in security.schemes
+        made = {kind: schemes.of(context, kind, api, operation) for kind in security.schemes}
+        self._jwt = made.get("jwt")
+        self._opaque = made.get("oauth2")
+        self._basic = made.get("basic")
+        self._key = made.get("api_key")
         self._find_key = key_places.finder(security.key_places)
-        self._last = _without_credential(context, security)
+        self._forward = made.get("forward")
+        self._last = self._forward
+        if self._last is None and ("mutual_tls" in security.schemes or security.optional):
+            self._last = schemes.of(context, "mutual_tls", api, operation)
 
     def decide(self, exchange: Exchange, value: bytes) -> Outcome | Awaitable[Outcome]:
         """Choose by the scheme's exact word: WSO2 searched the value for `basic`, `bearer` and a dot."""
@@ -85,17 +89,22 @@ class _Choice:
         word = word.lower()
         credential = credential.strip(b" ")
         scheme: Scheme | None = None
+        reason = refusals.WRONG_SCHEME
         if word == b"bearer":
             scheme = self._of_token(credential)
-            if scheme is None and self._takes_opaque and b"." not in credential:
-                return self.refuse(refusals.OPAQUE)
+            if self._takes_opaque and b"." not in credential:
+                reason = refusals.OPAQUE
         elif word == b"basic":
             scheme = self._basic
         elif not blank:
-            return self.refuse(refusals.NO_SCHEME)
-        if scheme is None:
-            return self.refuse(refusals.WRONG_SCHEME)
-        return self._judge(scheme, exchange, value, credential)
+            reason = refusals.NO_SCHEME
+        if scheme is not None:
+            return self._judge(scheme, exchange, value, credential)
+        if self._forward is not None:
+            return self._judge(
+                self._forward, exchange, b"", b""
+            )  # what no other scheme takes is the service's to judge
+        return self.refuse(reason)
 
     def _of_token(self, token: bytes) -> Scheme | None:
         """A self-contained token has two dots, or four where it is encrypted; some issuers put a dot into opaque ones too."""
@@ -108,7 +117,7 @@ class _Choice:
             try:
                 key = self._find_key(exchange)
             except TokenError as error:
-                return self.refuse(error.reason)
+                return self._faults.of(error)
             if key:
                 return self._judge(self._key, exchange, key, key)
         if self._last is not None:
@@ -121,7 +130,7 @@ class _Choice:
         try:
             judged = scheme.judge(exchange, value, credential)
         except TokenError as error:
-            return self.refuse(error.reason)
+            return self._faults.of(error)
         if isinstance(judged, Consumer):
             exchange.consumer = judged
             return None
@@ -131,14 +140,5 @@ class _Choice:
         try:
             exchange.consumer = await judged
         except TokenError as error:
-            return self.refuse(error.reason)
+            return self._faults.of(error)
         return None
-
-
-def _without_credential(context: SecurityContext, security: Security) -> Scheme | None:
-    """What judges a request that brings no credential in a field: another service, or the certificate of its connection."""
-    if "forward" in security.schemes:
-        return context.scheme("forward")
-    if "mutual_tls" in security.schemes or security.optional:
-        return context.scheme("mutual_tls")
-    return None

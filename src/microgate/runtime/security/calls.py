@@ -12,19 +12,24 @@ from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from microgate.errors import KeyMaterialError
+from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.fetch import FetchError, Question, Reply, ask, connect, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
     from ssl import SSLContext
 
+    from microgate.runtime.security.counting import Counter
+
 T = TypeVar("T")
 
 MAX_IDLE = 8
 MAX_CALLS = 64  # of one worker to one service at once
+MAX_WAITING = 1_024  # requests that wait for one of these calls to end
 FAILURES_TO_OPEN = 5  # in a row, after which nobody is made to wait for the service
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+COMPLAIN_SECONDS = 60.0  # between two warnings of one service
 
 log = logging.getLogger("microgate.security")
 
@@ -38,33 +43,49 @@ class ServiceError(Exception):
 class Service:
     """One address that workers call. `name` is how logs call it; `tls` is asked for once, at the first https call."""
 
-    def __init__(self, name: str, url: str, tls: Callable[[], SSLContext], *, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        tls: Callable[[], SSLContext],
+        *,
+        timeout_s: float = 5.0,
+        counter: Counter = uncounted,
+    ) -> None:
         self.name = name
         self._address = parse_address(url)
         self._make_tls = tls
         self._tls: SSLContext | None = None
         self._timeout_s = timeout_s
         self._idle: list[Connection] = []
+        self._places = asyncio.Semaphore(MAX_CALLS)
+        self._waiting = 0
         self._calls = 0
         self._failures = 0
         self._closed_until = 0.0
-        self._trying = False
+        self._complained_at = float("-inf")
+        self._count_call = counter("service_calls")
+        self._count_failure = counter("service_call_failures")
 
     async def call(self, question: Question) -> Reply:
         """The service's answer, whatever its status; raises ServiceError where there is none, or at once while it is given up.
 
-        A request is sent again once where a kept connection turned out to be dead before anything of an answer came.
+        A request is sent again once where a kept connection turned out to be dead before anything of an answer came. The
+        time that it waits for others counts as the service's.
         """
-        now = monotonic()
-        if now < self._closed_until or (self._failures >= FAILURES_TO_OPEN and self._trying):
-            raise ServiceError("is not asked for a while, it failed several times")
-        if self._calls >= MAX_CALLS:
-            raise ServiceError(f"is asked by {MAX_CALLS} requests already")
-        self._calls += 1
-        self._trying = True
+        self._admit()
+        if self._waiting >= MAX_WAITING:
+            raise ServiceError(f"is waited for by {MAX_WAITING} requests already")
+        self._waiting += 1
         try:
-            async with asyncio.timeout(self._timeout_s):
-                reply = await self._call(question)
+            async with asyncio.timeout(self._timeout_s), self._places:
+                self._admit()  # it may have failed meanwhile
+                self._calls += 1
+                self._count_call(1)
+                try:
+                    reply = await self._call(question)
+                finally:
+                    self._calls -= 1
         except TimeoutError:
             self._fail(f"no answer within {self._timeout_s:g} s")
             raise ServiceError(f"gave no answer within {self._timeout_s:g} s") from None
@@ -72,13 +93,24 @@ class Service:
             self._fail(str(error))
             raise ServiceError(f"cannot be asked: {error}") from None
         finally:
-            self._calls -= 1
-            self._trying = self._calls > 0
+            self._waiting -= 1
         if reply.status >= 500:
             self._fail(f"it answers {reply.status}")
         else:
             self._succeed()
         return reply
+
+    def _admit(self) -> None:
+        """Raise ServiceError while it is given up; after a pause one call at a time finds out whether it is back."""
+        if monotonic() < self._closed_until or (self._failures >= FAILURES_TO_OPEN and self._calls > 0):
+            raise ServiceError("is not asked for a while, it failed several times")
+
+    def complain(self, why: str) -> None:
+        """Warn that an answer was of no use, once in a while."""
+        now = monotonic()
+        if now - self._complained_at >= COMPLAIN_SECONDS:
+            self._complained_at = now
+            log.warning("the %s %s", self.name, why)
 
     async def _call(self, question: Question) -> Reply:
         while self._idle:
@@ -111,6 +143,7 @@ class Service:
 
     def _fail(self, why: str) -> None:
         self._failures += 1
+        self._count_failure(1)
         if self._failures >= FAILURES_TO_OPEN:
             pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self._failures - FAILURES_TO_OPEN, 10), LONGEST_PAUSE_SECONDS)
             self._closed_until = monotonic() + pause

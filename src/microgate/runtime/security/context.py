@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from microgate.runtime.security.client_certificates import ClientCertificates
     from microgate.runtime.security.counting import Counter
     from microgate.runtime.security.issuers import Issuers
+    from microgate.runtime.security.revocation.stage import Revocations
+    from microgate.runtime.security.revocation.table import Region
     from microgate.runtime.security.schemes import Scheme
     from microgate.settings.model import Settings
 
@@ -47,6 +49,7 @@ class SecurityContext:
         counter: Counter = uncounted,
         gauge: Counter = uncounted,
         clock: Callable[[], float] = time.time,
+        revocations: Region | None = None,
     ) -> None:
         self.settings = settings
         self.extensions = Extensions(plan or _NO_PLAN)
@@ -60,6 +63,11 @@ class SecurityContext:
         self._refusals: dict[tuple[str, ...], Refusals] = {}
         self._schemes: dict[str, Scheme | None] = {}
         self._certificates: ClientCertificates | None = None
+        self.revocations: Revocations | None = None
+        if revocations is not None and settings.revocation.in_use:
+            from microgate.runtime.security.revocation.stage import Revocations
+
+            self.revocations = Revocations(revocations, clock)
         self._issuers: Issuers | None = None
         if settings.issuers:
             from microgate.runtime.security import issuers

@@ -14,9 +14,15 @@ NAMES = (
     "token_verdicts_evicted",  # verdicts that had to leave for others
     "key_set_fetches",  # questions to issuers for their key sets
     "key_set_failures",  # those that brought no key set
+    "revocations_added",  # entries that were new
+    "revocations_misread",  # that sources named and nobody understood
+    "revocations_refused",  # that found no room
+    "service_calls",  # calls to services that a request waits for
+    "service_call_failures",  # those that brought no usable answer
 )
 GAUGES = (
     "token_verdicts",  # that are remembered
+    "revocations",  # entries in the table
     "token_verdict_bytes",  # reckoned for them
 )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from microgate.errors import KeyMaterialError
-from microgate.runtime.security import claims, refusals
+from microgate.runtime.security import claim_mapping, claims, refusals
 from microgate.runtime.security.certificates import FollowedCertificate
 from microgate.runtime.security.compact import parse
 from microgate.runtime.security.followed_keys import FollowedKeys
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from microgate.runtime.control import Channel
+    from microgate.runtime.extensions import Extensions
+    from microgate.runtime.security.claim_mapping import ClaimMapping
     from microgate.runtime.security.compact import Token
     from microgate.runtime.security.signatures import VerificationKey
     from microgate.settings.model import JwtIssuer, Settings
@@ -37,13 +39,20 @@ class Issuer:
     """One entry: what its tokens must say, and the keys that may have signed them."""
 
     def __init__(
-        self, entry: JwtIssuer, *, certificate: FollowedCertificate | None, keys: FollowedKeys | None, leeway: float
+        self,
+        entry: JwtIssuer,
+        *,
+        certificate: FollowedCertificate | None,
+        keys: FollowedKeys | None,
+        leeway: float,
+        mapping: ClaimMapping,
     ) -> None:
         assert certificate is not None or keys is not None
         self._entry = entry
         self._certificate = certificate
         self._keys = keys
         self._leeway = leeway
+        self._mapping = mapping
 
     def verify(self, token: Token, now: float) -> Verdict:
         """The verdict on a token whose `iss` is ours; raises TokenError.
@@ -56,7 +65,10 @@ class Issuer:
         key = self._signer(token)
         if not key.not_before <= now < key.not_after:
             raise TokenError(refusals.KEY_EXPIRED)
-        consumer = claims.consumer_of(token.claims, self._entry.consumer_key_claim)
+        entry = self._entry
+        said = self._mapping.apply(token.claims)
+        consumer = claims.consumer_of(said, entry.consumer_key_claim, entry.scope_claim)
+        consumer.must_subscribe = entry.validate_subscription
         return Verdict(min(until, key.not_after), consumer)
 
     def _signer(self, token: Token) -> VerificationKey:
@@ -84,7 +96,10 @@ class Issuers:
 
     def verify(self, text: bytes, now: float) -> Verdict:
         """The verdict on a token in compact form; raises TokenError, UnknownKeyError where waiting may help."""
-        token = parse(text)
+        return self.judge(parse(text), now)
+
+    def judge(self, token: Token, now: float) -> Verdict:
+        """As `verify`, for a token that is taken apart already."""
         if token.header.algorithm not in ALGORITHMS:
             raise TokenError(refusals.ALGORITHM)
         name = token.claims.get("iss")
@@ -99,10 +114,12 @@ class Issuers:
         raise failure
 
 
-def load(settings: Settings, channel: Channel | None, on_loss: Callable[[], None]) -> Issuers:
-    """The issuers of the settings with the keys that can be had at once; raises KeyMaterialError.
+def load(
+    settings: Settings, channel: Channel | None, on_loss: Callable[[], None], extensions: Extensions | None = None
+) -> Issuers:
+    """The issuers of the settings with the keys that can be had at once; raises KeyMaterialError or SettingsError.
 
-    Entries that name the same key set share one copy of it.
+    Entries that name the same key set share one copy of it. Without `extensions` none of the project's Python runs.
     """
     skew_ms = settings.server.timestamp_skew
     leeway = DEFAULT_LEEWAY_SECONDS if skew_ms < 0 else skew_ms / 1000
@@ -119,6 +136,7 @@ def load(settings: Settings, channel: Channel | None, on_loss: Callable[[], None
             certificate=_certificate(entry, settings, channel, on_loss),
             keys=followed[source] if source else None,
             leeway=leeway,
+            mapping=claim_mapping.load(entry, extensions),
         )
         entries.append((entry.issuer, issuer))
     return Issuers(entries)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from microgate.runtime.exchange import Consumer
-from microgate.runtime.security import key_places, refusals
+from microgate.runtime.security import key_places, refusals, schemes
 from microgate.runtime.security.refusals import TokenError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from microgate.plan.model import Operation, Requirement
+    from microgate.plan.model import Api, Operation, Requirement
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.faults import Fault
     from microgate.runtime.pipeline import Outcome, Stage
@@ -45,19 +45,22 @@ class _Found(NamedTuple):
     credential: bytes
 
 
-def link(context: SecurityContext, header: bytes, operation: Operation) -> Stage:
+def link(context: SecurityContext, header: bytes, api: Api, operation: Operation) -> Stage:
     """The stage of an operation whose `header` carries what has a word before it, `Bearer` or `Basic`."""
     security = operation.security
     alternatives = tuple(
-        tuple(_member(context, requirement) for requirement in alternative) for alternative in security.alternatives
+        tuple(
+            _member(schemes.of(context, requirement.kind, api, operation), requirement) for requirement in alternative
+        )
+        for alternative in security.alternatives
     )
     return _Reading(context, header, alternatives, security.schemes).authenticate
 
 
-def _member(context: SecurityContext, requirement: Requirement) -> _Member:
+def _member(scheme: Scheme | None, requirement: Requirement) -> _Member:
     return _Member(
         requirement.kind,
-        context.scheme(requirement.kind),
+        scheme,
         frozenset(requirement.scopes),
         key_places.finder(requirement.key_places),
     )
@@ -82,7 +85,7 @@ class _Reading:
         try:
             complete, brings = self._complete(exchange)
         except TokenError as error:
-            return self._faults.fault(error.reason)
+            return self._faults.of(error)
         if not complete:
             return self._faults.fault(refusals.WRONG_SCHEME if brings else refusals.MISSING)
         if complete == [[]]:
@@ -116,7 +119,7 @@ class _Reading:
             try:
                 judged = [await _judge(at, exchange) for at in found]
             except TokenError as error:
-                refusal = refusal or self._faults.fault(error.reason)
+                refusal = refusal or self._faults.of(error)
                 continue
             lacking = [at.member for at, who in zip(found, judged, strict=True) if not at.member.scopes <= who.scopes]
             if lacking:

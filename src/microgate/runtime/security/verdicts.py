@@ -24,10 +24,14 @@ _BYTES_PER_KEY_BYTE = 7
 
 
 class Verdict(NamedTuple):
-    """A verified token: who calls, and from when (seconds since 1970) it is to be looked at anew."""
+    """A verified token: who calls, and from when (seconds since 1970) it is to be looked at anew.
+
+    `text_bytes` is the length of what the claims were read from, where the key is not that text.
+    """
 
     until: float
     consumer: Consumer
+    text_bytes: int = 0
 
 
 class Verdicts:
@@ -71,10 +75,10 @@ class Verdicts:
         if value in self._entries:
             self._remove(value)
         self._entries[value] = verdict
-        self._change(1, _size(value))
+        self._change(1, _size(value, verdict))
         while self.size_bytes > self.capacity_bytes or len(self._entries) > self.max_entries:
-            oldest, _ = self._entries.popitem(last=False)
-            self._change(-1, -_size(oldest))
+            oldest, gone = self._entries.popitem(last=False)
+            self._change(-1, -_size(oldest, gone))
             self._evicted(1)
 
     def clear(self) -> None:
@@ -83,8 +87,7 @@ class Verdicts:
         self._entries.clear()
 
     def _remove(self, value: bytes) -> None:
-        del self._entries[value]
-        self._change(-1, -_size(value))
+        self._change(-1, -_size(value, self._entries.pop(value)))
 
     def _change(self, entries: int, size_bytes: int) -> None:
         self.size_bytes += size_bytes
@@ -92,5 +95,5 @@ class Verdicts:
         self._show_bytes(size_bytes)
 
 
-def _size(value: bytes) -> int:
-    return _FIXED_BYTES + _BYTES_PER_KEY_BYTE * len(value)
+def _size(value: bytes, verdict: Verdict) -> int:
+    return _FIXED_BYTES + _BYTES_PER_KEY_BYTE * (len(value) + verdict.text_bytes)

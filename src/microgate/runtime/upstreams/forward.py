@@ -132,9 +132,11 @@ def _passing(writer: HeadWriter, api: Api) -> Callable[[Exchange], Lines]:
     def filtered(exchange: Exchange) -> Lines:
         lines = exchange.passing
         if credential != b"authorization" or not writer.removes_credential:
-            # Authorization is an ordinary field here: put it where the client had it.
-            passing = set(map(id, lines))
+            # Authorization is an ordinary field here: put it where the client had it. What stages added stays behind it.
+            passing, received = set(map(id, lines)), set(map(id, exchange.lines))
+            added = [line for line in lines if id(line) not in received]
             lines = [line for line in exchange.lines if id(line) in passing or line[:14].lower() == b"authorization:"]
+            lines += added
         if writer.removes_credential:
             lines = [line for line in lines if line[: line.find(b":")].lower() != credential]
         return lines if exchange.dropped_names is None else _undropped(exchange, lines)
@@ -151,9 +153,10 @@ def _overridden(
 
 
 def _undropped(exchange: Exchange, lines: Lines) -> Lines:
-    """Without the fields that the client's Connection takes along (RFC 9110 §7.6.1)."""
+    """Without the client's fields that its Connection takes along (RFC 9110 §7.6.1); what stages added is no field of it."""
     drops = exchange.dropped_names or frozenset()
-    return [line for line in lines if line[: line.find(b":")].lower() not in drops]
+    received = set(map(id, exchange.lines))
+    return [line for line in lines if line[: line.find(b":")].lower() not in drops or id(line) not in received]
 
 
 def _below_base(target: bytes, base: bytes) -> bytes:
