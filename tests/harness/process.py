@@ -43,7 +43,9 @@ class GatewayProcess:
         settings: str = "",
         environment: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
+        files: Mapping[str, str] | None = None,
     ) -> None:
+        """`files` are of the project, by their paths in it."""
         self.folder = folder
         self.ready: dict[str, Any] = {}
         self._output = folder / "output.txt"
@@ -54,7 +56,7 @@ class GatewayProcess:
         self.command = [
             str(COMMAND),
             "run",
-            str(_sources(folder, descriptions)),
+            str(_sources(folder, descriptions, files or {})),
             "--config",
             str(configuration),
             "--ready-file",
@@ -187,9 +189,9 @@ def _pss_kb(pid: int) -> int:
     return 0
 
 
-def _sources(folder: Path, descriptions: Sequence[str]) -> Path:
-    """One description is a bare file; several make a project folder."""
-    if len(descriptions) == 1:
+def _sources(folder: Path, descriptions: Sequence[str], files: Mapping[str, str]) -> Path:
+    """One description is a bare file; several, or more files, make a project folder."""
+    if len(descriptions) == 1 and not files:
         file = folder / "api.json"
         file.write_text(descriptions[0])
         return file
@@ -197,6 +199,10 @@ def _sources(folder: Path, descriptions: Sequence[str]) -> Path:
     definitions.mkdir(parents=True, exist_ok=True)
     for number, description in enumerate(descriptions):
         (definitions / f"api{number}.json").write_text(description)
+    for name, text in files.items():
+        file = folder / "project" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
     return folder / "project"
 
 

@@ -18,7 +18,7 @@ from microgate.runtime.protocols.deadlines import Watch
 from microgate.runtime.protocols.door import Door
 from microgate.runtime.protocols.http1_server import ServerConnection
 from microgate.runtime.router import Route, Router
-from microgate.runtime.security import authenticate, authorise, client_trust, subscriptions, transport
+from microgate.runtime.security import authenticate, authorise, key_places, client_trust, subscriptions, transport
 from microgate.runtime.security.context import SecurityContext
 from microgate.runtime.security.revocation import stage as revocation
 from microgate.runtime.security.taken_names import taken_names
@@ -199,6 +199,7 @@ class Gateway:
             "authenticate": authenticate.link(self._security, api, operation),
             "revocation": revocation.link(self._security, operation),
             "authorise": authorise.link(self._security, api, operation),
+            "removal": key_places.link(self._security, operation),
             "subscription": subscriptions.link(self._security, api, operation),
         }
         limit = self._settings.listener.max_entity_body_size

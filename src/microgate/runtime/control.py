@@ -65,6 +65,35 @@ class Certificate(Message, frozen=True, tag=True, array_like=True):
     pem: bytes
 
 
+class SubscriberWanted(Message, frozen=True, tag=True, array_like=True):
+    """A worker has no record of a consumer key's subscription to an API; the steward answers with a `Subscriber`."""
+
+    consumer_key: str
+    api_id: str
+
+
+class Subscriber(Message, frozen=True, tag=True, array_like=True):
+    """What the event hub says of a consumer key and an API; `available` is false where it cannot be asked.
+
+    `application` is as in `exchange.Application`; `state` is "" without a subscription. Good for `good_for_s` seconds.
+    """
+
+    consumer_key: str
+    api_id: str
+    available: bool
+    known: bool = False
+    application: tuple[str, ...] = ()
+    key_type: str = ""
+    tier: str = ""
+    publisher: str = ""
+    state: str = ""
+    good_for_s: float = 0.0
+
+
+class SubscribersChanged(Message, frozen=True, tag=True, array_like=True):
+    """Something changed among applications and subscriptions: records are to be looked up anew."""
+
+
 class Greeting(Message, frozen=True, tag=True, array_like=True):
     """The steward has begun, or begun anew: workers that serve say `Hello` to it."""
 
@@ -73,8 +102,8 @@ class Drain(Message, frozen=True, tag=True, array_like=True):
     """The supervisor began to stop: readiness fails from now on."""
 
 
-ToSteward = Hello | LogLines | KeyWanted | Drain
-ToWorker = KeySet | Certificate | Greeting | Drain
+ToSteward = Hello | LogLines | KeyWanted | Drain | SubscriberWanted
+ToWorker = KeySet | Certificate | Greeting | Drain | Subscriber | SubscribersChanged
 
 
 def encode(message: Message) -> bytes:

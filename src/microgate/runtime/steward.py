@@ -17,7 +17,7 @@ from microgate.runtime.event_loop import run
 from microgate.runtime.lifeline import Orders
 from microgate.runtime.observability import jobs as observability
 from microgate.runtime.observability.metrics import Metrics
-from microgate.runtime.security import certificates, keys
+from microgate.runtime.security import certificates, event_hub, keys
 
 if TYPE_CHECKING:
     import mmap
@@ -56,6 +56,7 @@ def list_jobs(desk: Desk) -> list[Job]:
     counted = Metrics(desk.metrics, desk.plan, desk.workers)
     return [
         *keys.jobs(desk.settings, counted.counter),
+        *event_hub.jobs(desk.plan, desk.settings),
         *certificates.jobs(desk.settings),
         *observability.jobs(desk.plan, desk.settings, desk.metrics, desk.log_gate),
     ]

@@ -103,7 +103,7 @@ class Observability(Section, frozen=True):
 class B7a(Section, frozen=True):
     """Users and logs, under the name that 3.x gave them."""
 
-    users: Annotated[dict[str, User], later("users for Basic authentication; a table for each name")] = msgspec.field(
+    users: Annotated[dict[str, User], acts("users for Basic authentication; a table for each name")] = msgspec.field(
         default_factory=dict
     )
     log: Log = Log()
@@ -157,11 +157,12 @@ class Analytics(Section, frozen=True):
 class EventHub(Section, frozen=True):
     """Subscriptions and applications from the control plane."""
 
-    enable: Annotated[bool, later("fetch them", switch=True)] = False
-    service_url: Annotated[str, later("base address")] = "https://localhost:9443"
-    internal_data_context: Annotated[str, later("path")] = "/internal/data/v1/"
-    username: Annotated[str, later("user there")] = "admin"
-    password: Annotated[str, later("password there", secret=True)] = "admin"  # noqa: S105 - the default of 3.x
+    enable: Annotated[bool, acts("fetch them")] = False
+    service_url: Annotated[str, acts("base address")] = "https://localhost:9443"
+    internal_data_context: Annotated[str, acts("path")] = "/internal/data/v1/"
+    username: Annotated[str, acts("user there")] = "admin"
+    password: Annotated[str, acts("password there", secret=True)] = "admin"  # noqa: S105 - the default of 3.x
+    refresh_interval_in_millis: Annotated[int, acts("how often everything is fetched anew", low=1000)] = 60_000
     event_listening_endpoints: Annotated[str, later("the broker's address", secret=True)] = ""
 
 
@@ -169,9 +170,9 @@ class Apim(Section, frozen=True):
     """The control plane of 3.x."""
 
     event_hub: EventHub = EventHub()
-    username: Annotated[str, later("user of the claim retriever")] = msgspec.field(
+    username: Annotated[str, acts("user of the claim retriever")] = msgspec.field(
         name="credentials.username", default="admin"
     )
-    password: Annotated[str, later("its password", secret=True)] = msgspec.field(
+    password: Annotated[str, acts("its password", secret=True)] = msgspec.field(
         name="credentials.password", default="admin"
     )

@@ -100,6 +100,10 @@ UNDEFINED_INTERCEPTOR = Code("MG160", _ERROR, "an interceptor is not defined")
 DUPLICATE_INTERCEPTOR = Code("MG161", _ERROR, "an interceptor is defined twice")
 PYTHON_SYNTAX = Code("MG162", _ERROR, "a Python file is malformed")
 
+SUBSCRIPTION_VALUE = Code("MG180", _ERROR, "a subscription is malformed")
+SUBSCRIPTION_TWICE = Code("MG181", _ERROR, "a consumer key or an application stands twice")
+SUBSCRIPTION_API = Code("MG182", _ERROR, "a subscription names an API that there is not")
+
 NO_PROJECT = Code("MG170", _ERROR, "the project cannot be read")
 NOTHING_TO_BUILD = Code("MG171", _ERROR, "there is nothing to build")
 DEPLOYMENT_FILE = Code("MG172", _ERROR, "the deployment configuration is malformed")

@@ -63,11 +63,11 @@ def audiences_of(claims: Claims) -> list[str]:
     return audiences
 
 
-def consumer_of(claims: Claims, consumer_key_claim: str) -> Consumer:
+def consumer_of(claims: Claims, consumer_key_claim: str, scope_claim: str = "") -> Consumer:
     """Who calls. `name` is the subject: unlike the claim `name` it is unique and not the user's to choose."""
     key_type = _text(claims, "keytype") or "PRODUCTION"
     name = _text(claims, "sub") or _text(claims, "client_id") or _text(claims, "azp")
-    consumer = Consumer(name, "jwt", key_type=key_type, scopes=scopes_of(claims))
+    consumer = Consumer(name, "jwt", key_type=key_type, scopes=scopes_of(claims, scope_claim))
     consumer.consumer_key = _consumer_key(claims, consumer_key_claim)
     details = claims.get("application")
     if isinstance(details, dict):
@@ -78,17 +78,31 @@ def consumer_of(claims: Claims, consumer_key_claim: str) -> Consumer:
     return consumer
 
 
-def scopes_of(claims: Claims) -> frozenset[str]:
-    """Every shape that issuers use: `scope` or `scp`, as a string with blanks or as a list."""
+def scopes_of(claims: Claims, scope_claim: str = "") -> frozenset[str]:
+    """Every shape that issuers use: `scope` or `scp`, as a string with blanks or commas or as a list.
+
+    `scope_claim` names another claim in their place, or the way to one, such as `realm_access.roles`.
+    """
+    values = [_nested(claims, scope_claim)] if scope_claim else [claims.get("scope"), claims.get("scp")]
     found: set[str] = set()
-    for name in ("scope", "scp"):
-        value = claims.get(name)
+    for value in values:
         if isinstance(value, str):
-            found.update(value.split(" "))
+            # A comma may be part of a scope (RFC 6749 §3.3), so it parts scopes only where no blank does.
+            found.update(value.split(" ") if " " in value else [value, *value.split(",")])
         elif isinstance(value, list):
             found.update(scope for scope in value if isinstance(scope, str))
     found.discard("")
     return frozenset(found)
+
+
+def _nested(claims: Claims, way: str) -> object:
+    """A claim of this name, or what the way leads to; the names of claims may have dots themselves."""
+    if way in claims:
+        return claims[way]
+    value: object = claims
+    for name in way.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def application_of(details: dict[str, Any]) -> Application:

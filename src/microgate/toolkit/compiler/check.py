@@ -13,6 +13,7 @@ from microgate.toolkit.compiler.rules import (
     open_operations,
     policies,
     route_conflicts,
+    subscriptions,
     transports,
     unsupported,
 )
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 RULES = (
     unsupported.check,
     policies.check,
+    subscriptions.check,
     interceptors.check,
     transports.check,
     contradictions.check,

@@ -28,6 +28,7 @@ def lower(project: ResolvedProject, inputs: dict[str, str]) -> Plan:
             policy for level in sorted(project.policies) for _, policy in sorted(project.policies[level].items())
         ),
         extensions=project.extensions,
+        subscribers=project.subscriptions.subscribers if project.subscriptions is not None else None,
         inputs=tuple(sorted(inputs.items())),
     )
 

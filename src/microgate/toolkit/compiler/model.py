@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from microgate.toolkit.compiler.interceptor_sources import InterceptorSources
     from microgate.toolkit.openapi.cursor import Located, Spot
     from microgate.toolkit.openapi.description import Description, Operation
+    from microgate.toolkit.project.subscriptions import SubscriptionsFile
 
 
 @dataclass
@@ -56,3 +57,4 @@ class ResolvedProject:
     policies: dict[str, dict[str, Policy]]  # level -> name -> policy
     interceptors: InterceptorSources
     extensions: tuple[Module, ...] = ()
+    subscriptions: SubscriptionsFile | None = None

@@ -20,7 +20,7 @@ from microgate.toolkit.compiler.resolve import resolve
 from microgate.toolkit.openapi.document import whole_file
 from microgate.toolkit.openapi.folder import Folder
 from microgate.toolkit.openapi.references import References
-from microgate.toolkit.project import policies, project_settings
+from microgate.toolkit.project import policies, project_settings, subscriptions
 from microgate.toolkit.project.project_settings import ProjectSettings
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def _compile_project(project: Path, report: Report) -> Plan | None:
         policies=policies.read(folder, report),
         interceptors=InterceptorSources.read(folder, report),
         extensions=user_code.read(folder, report),
+        subscriptions=subscriptions.read(folder, report),
     )
     return _finish(found, folder, report)
 

@@ -18,6 +18,7 @@ GRPC_DEFINITIONS = "grpc_definitions"
 INTERCEPTORS = "interceptors"
 LIBRARIES = "lib"
 POLICIES = "policies.yaml"
+SUBSCRIPTIONS = "subscriptions.yaml"
 PROJECT_SETTINGS = "microgate.yaml"
 TARGET = "target"
 KEEP = ".keep"  # holds an otherwise empty folder in version control
@@ -32,6 +33,7 @@ INPUTS = (
     INTERCEPTORS,
     LIBRARIES,
     POLICIES,
+    SUBSCRIPTIONS,
     PROJECT_SETTINGS,
 )
 
