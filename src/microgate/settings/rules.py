@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from microgate.diagnostics import Report
 from microgate.settings import catalogue, user_rules
 from microgate.settings.entries import DEFAULT, Origin, add
+from microgate.settings.key_manager_rules import key_manager
 from microgate.settings.model import SHIPPED_KEY_STORE, JwtIssuer, Settings
 
 MAX_UNIX_PATH_BYTES = 107  # sun_path of Linux without its final NUL
@@ -262,6 +263,7 @@ RULES: tuple[Rule, ...] = (
     certificates,
     client_certificates,
     issuers,
+    key_manager,
     backends,
     name_servers,
     revocations,
