@@ -18,7 +18,15 @@ from microgate.runtime.protocols.deadlines import Watch
 from microgate.runtime.protocols.door import Door
 from microgate.runtime.protocols.http1_server import ServerConnection
 from microgate.runtime.router import Route, Router
-from microgate.runtime.security import authenticate, authorise, key_places, client_trust, subscriptions, transport
+from microgate.runtime.security import (
+    authenticate,
+    authorise,
+    backend_jwt,
+    bound_tokens,
+    key_places,
+    subscriptions,
+    transport,
+)
 from microgate.runtime.security.context import SecurityContext
 from microgate.runtime.security.revocation import stage as revocation
 from microgate.runtime.security.taken_names import taken_names
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
     from microgate.plan import model
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.pipeline import AnswerStage, Forward, Stage
+    from microgate.runtime.security.replay import ReplayRegion
     from microgate.settings.model import Settings
 
 log = logging.getLogger("microgate.assembly")
@@ -48,6 +57,10 @@ class Services(accounting.Services, Protocol):
     @property
     def https_port(self) -> int | None:
         """Where clients reach HTTPS; None where they do not."""
+
+    @property
+    def replays(self) -> ReplayRegion | None:
+        """Where all workers remember proofs of possession; None where there is but this one."""
 
     @property
     def revocations(self) -> mmap | None:
@@ -85,8 +98,8 @@ class Gateway:
             counter=counter,
             gauge=self._accounting.metrics.gauge,
             revocations=services.revocations,
+            replays=services.replays and (services.replays, services.slot),
         )
-        self._demand = client_trust.demand(plan, settings)
         own_names = frozenset({settings.backend_jwt_header.header.lower().encode()}) | taken_names(plan)
         self._backends = Backends(plan, settings, services.loop, self._exchanges, own_names, counts)
         self._door = Door(settings, self._clients, self, own_names, counter)
@@ -94,7 +107,9 @@ class Gateway:
         self._identify = identify.link(settings)
         self._answer_stages = _answer_stages(settings)
         self._unrouted = self._operation(Labels(index=0, api="", version="", operation_id="", method="", route=""))
-        self._router = Router([*self._routes(plan), *self._health_routes(rows(plan)[-1])])
+        self._router = Router(
+            [*self._routes(plan), *self._health_routes(own := rows(plan)[-1]), *self._key_set_routes(own)]
+        )
 
     # Exchanges.
 
@@ -190,17 +205,30 @@ class Gateway:
         template = parse_template("/*")
         return [Route((), "/health", template, method, target, "health") for method in HEALTH_METHODS]
 
+    def _key_set_routes(self, labels: Labels) -> list[Route[_Target]]:
+        """The gateway's own keys, where it signs tokens for backends."""
+        stage = backend_jwt.publish(self._security)
+        if stage is None:
+            return []
+        target = _Target(cast("model.Api", None), cast("model.Operation", None), labels.index)
+        target.linked = self._operation(labels, stages=(self._identify, stage))
+        base_path, path = backend_jwt.KEY_SET_PATH
+        template = parse_template(path)
+        return [Route((), base_path, template, method, target, "key_set") for method in ("GET", "HEAD")]
+
     def _link(self, target: _Target) -> Operation:
         api, operation = target.api, target.operation
         seats: dict[str, Stage | None] = {
             "identify": self._identify,
             "transport": transport.link(api, self._https_port),
             "certificate": self._certificate_stage(api, operation),
+            "binding": bound_tokens.link(self._security, api, operation),
             "authenticate": authenticate.link(self._security, api, operation),
             "revocation": revocation.link(self._security, operation),
             "authorise": authorise.link(self._security, api, operation),
             "removal": key_places.link(self._security, operation),
             "subscription": subscriptions.link(self._security, api, operation),
+            "credentials": backend_jwt.link(self._security, api, operation),
         }
         limit = self._settings.listener.max_entity_body_size
         if operation.max_body_bytes is not None:
@@ -222,7 +250,7 @@ class Gateway:
 
     def _certificate_stage(self, api: model.Api, operation: model.Operation) -> Stage | None:
         """Its code takes `cryptography` along, so it is imported only where an API uses certificates."""
-        if self._demand is None:
+        if not self._security.asks_clients:
             return None
         from microgate.runtime.security import client_certificates
 

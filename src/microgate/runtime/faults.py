@@ -82,6 +82,21 @@ NO_MATCHING_RESOURCE = _auth(
     "Check the API documentation and add a proper REST resource path to the invocation URL",
 )
 FORWARD_REFUSED = Kind("auth.forward.refused", 403, 403, "Forbidden", "The authorization service refused the call", 403)
+BASIC_CREDENTIALS = _auth(
+    "auth.basic", 401, 900911, "Invalid Credentials", "Make sure you have given the correct username and password"
+)
+BASIC_FORMAT = _auth(
+    "auth.basic.format",
+    401,
+    900912,
+    "Invalid Format",
+    'Make sure you have given the credentials in correct format with ":" character',
+)
+BASIC_GUESSING = _plain("auth.basic.guessing", 429, "Too many wrong passwords, try again later")
+BASIC_BUSY = _plain("auth.basic.busy", 503, "Too many passwords are being verified, try again later")
+USER_STORE_DOWN = _plain("auth.basic.store_down", 503, "The users cannot be looked up now")._replace(
+    level="warning", retryable=True
+)
 SCOPES = Kind(
     "auth.scopes",
     403,

@@ -28,6 +28,7 @@ FIXED = {
     "adminConfig.host": ("admin", "host"),
     "adminConfig.port": ("admin", "port"),
     "runtimeConfig.workers": ("runtime", "workers"),
+    "tokenRevocationConfig.capacity": ("revocation", "capacity"),
     "b7a.log.level": ("b7a", "log", "level"),
 }
 

@@ -103,9 +103,11 @@ class OneProcess:
             settings=settings,
             listeners=premises.listeners,
             tls=premises.tls,
+            replays=premises.replays,
             metrics=region,
             max_connections=premises.max_connections,
             assemble=premises.assemble,
+            revocations=premises.revocations,
         )
         desk = steward.Desk(
             plan=plan,
@@ -115,6 +117,7 @@ class OneProcess:
             ledger=premises.ledger,
             log_gate=premises.log_gate,
             admin=premises.listeners.admin_socket,
+            revocations=premises.revocations,
         )
         channel = self._switchboard.channel()
         following = worker.Worker(post, channel)

@@ -1,4 +1,4 @@
-"""What outlives generations: listeners, TLS contexts, what was counted, and the bounds that the machine sets.
+"""What outlives generations: listeners, TLS contexts, what was counted and revoked, and the bounds that the machine sets.
 
 The supervisor opens it once, before any fork.
 """
@@ -15,9 +15,13 @@ from microgate.runtime import capacity
 from microgate.runtime.listeners import Listeners, open_listeners
 from microgate.runtime.observability.ledger import Ledger
 from microgate.runtime.observability.log_gate import LogGate
+from microgate.runtime.security.replay import ReplayRegion, open_region
+from microgate.runtime.security.revocation import memory as revocation
 from microgate.runtime.tls import ServerTls
 
 if TYPE_CHECKING:
+    import mmap
+
     from microgate.runtime.worker import Assemble
     from microgate.settings.model import Settings
 
@@ -31,6 +35,8 @@ class Premises:
     assemble: Assemble
     ledger: Ledger
     log_gate: LogGate
+    replays: ReplayRegion
+    revocations: mmap.mmap
 
 
 def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premises:
@@ -46,6 +52,8 @@ def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premise
         assemble=assemble,
         ledger=Ledger(),
         log_gate=LogGate(),
+        replays=open_region(slots),
+        revocations=revocation.make_memory(settings),
     )
 
 

@@ -18,6 +18,7 @@ from microgate.runtime.lifeline import Orders
 from microgate.runtime.observability import jobs as observability
 from microgate.runtime.observability.metrics import Metrics
 from microgate.runtime.security import certificates, event_hub, keys
+from microgate.runtime.security.revocation import jobs as revocation
 
 if TYPE_CHECKING:
     import mmap
@@ -49,6 +50,7 @@ class Desk:
     ledger: Ledger
     log_gate: LogGate
     admin: socket.socket | None
+    revocations: mmap.mmap
 
 
 def list_jobs(desk: Desk) -> list[Job]:
@@ -64,7 +66,12 @@ def list_jobs(desk: Desk) -> list[Job]:
 
 def list_leading_jobs(desk: Desk) -> list[Job]:
     """What only the generation does that answers for the gateway."""
-    return observability.leading_jobs(desk.plan, desk.metrics, desk.ledger, desk.admin)
+    counted = Metrics(desk.metrics, desk.plan, desk.workers)
+    waits = revocation.unready(desk.settings, desk.revocations)
+    return [
+        *observability.leading_jobs(desk.plan, desk.metrics, desk.ledger, desk.admin, waits),
+        *revocation.jobs(desk.plan, desk.settings, desk.revocations, counted.counter, counted.gauge),
+    ]
 
 
 class Steward:

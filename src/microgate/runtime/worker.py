@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from microgate.runtime.control import Channel
     from microgate.runtime.lifeline import Lifeline
     from microgate.runtime.listeners import Listeners
+    from microgate.runtime.security.replay import ReplayRegion
     from microgate.runtime.tls import ServerTls
     from microgate.settings.model import Settings
 
@@ -58,6 +59,8 @@ class Services:
     metrics: mmap.mmap
     max_connections: int
     https_port: int | None  # where clients reach HTTPS; None where they do not
+    replays: ReplayRegion | None = None
+    revocations: mmap.mmap | None = None
 
 
 class Gateway(Protocol):
@@ -86,9 +89,11 @@ class Post:
     settings: Settings
     listeners: Listeners
     tls: ServerTls | None
+    replays: ReplayRegion
     metrics: mmap.mmap
     max_connections: int
     assemble: Assemble
+    revocations: mmap.mmap
 
 
 class Worker:
@@ -106,6 +111,8 @@ class Worker:
             metrics=post.metrics,
             max_connections=post.max_connections,
             https_port=post.listeners.port("https"),
+            replays=post.replays,
+            revocations=post.revocations,
         )
         self._gateway = post.assemble(post.plan, post.settings, services)
         self._counted = counted = Metrics(post.metrics, post.plan, post.slot)

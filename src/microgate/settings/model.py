@@ -28,6 +28,7 @@ from microgate.settings.security import (
     BackendJwt,
     BackendJwtHeader,
     Caching,
+    Dpop,
     JwtIssuer,
     Security,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "BackendJwtHeader",
     "Caching",
     "Compatibility",
+    "Dpop",
     "Etcd",
     "Forwarding",
     "HeaderConf",
@@ -98,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, rename="camel"):
     names: Names = msgspec.field(name="resolver", default=Names())
     http2: Http2 = Http2()
     mutual_tls: MutualTls = msgspec.field(name="mutualSSLConfig", default=MutualTls())
+    dpop: Dpop = msgspec.field(name="dpopConfig", default=Dpop())
     security: Security = Security()
     validation: Validation = msgspec.field(name="validationConfig", default=Validation())
     throttling: Throttling = msgspec.field(name="throttlingConfig", default=Throttling())

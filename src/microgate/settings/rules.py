@@ -9,6 +9,7 @@ from microgate.diagnostics import Report
 from microgate.settings import catalogue, user_rules
 from microgate.settings.entries import DEFAULT, Origin, add
 from microgate.settings.key_manager_rules import key_manager
+from microgate.settings.java_classes import java_classes
 from microgate.settings.model import SHIPPED_KEY_STORE, JwtIssuer, Settings
 
 MAX_UNIX_PATH_BYTES = 107  # sun_path of Linux without its final NUL
@@ -270,4 +271,5 @@ RULES: tuple[Rule, ...] = (
     header_names,
     user_rules.users,
     user_rules.user_stores,
+    java_classes,
 )

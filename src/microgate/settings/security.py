@@ -38,13 +38,9 @@ class JwtIssuer(Section, frozen=True):
     claim_mapper: Annotated[str, acts("`module:function` of the project's extensions that changes the claims")] = ""
     # Ours takes a scope list as it comes, which is all that the shipped transformer was for.
     claim_mapper_class_name: Annotated[
-        str,
-        restricts(
-            "Java class that changes the claims; a function of `claimMapper` takes its place",
-            harmless=("org.wso2.micro.gateway.jwt.transformer.DefaultJwtTransformer",),
-        ),
+        str, acts("Java class that changes the claims; a function of `claimMapper` takes its place")
     ] = ""
-    remote_user_claim_retrieval_enabled: Annotated[bool, later("ask for more claims")] = False
+    remote_user_claim_retrieval_enabled: Annotated[bool, acts("ask for more claims of the user, for backends")] = False
     claims: Annotated[tuple[ClaimName, ...], acts("claims to rename before they are judged")] = ()
 
 
@@ -125,37 +121,57 @@ class ApiKey(Section, frozen=True):
 class BackendJwtHeader(Section, frozen=True):
     """The header of the backend's token."""
 
-    header: Annotated[str, later("header of the token for backends")] = "X-JWT-Assertion"
+    header: Annotated[str, acts("header of the token for backends")] = "X-JWT-Assertion"
 
 
 class BackendJwtCache(Section, frozen=True):
     """Backend tokens, kept."""
 
-    token_cache_enable: Annotated[bool, later("keep tokens")] = True
-    token_cache_expiry_time: Annotated[int, later("milliseconds", low=1)] = 900_000
-    token_cache_capacity: Annotated[int, later("tokens kept", low=1)] = 10_000
+    token_cache_enable: Annotated[bool, acts("keep tokens")] = True
+    token_cache_expiry_time: Annotated[int, acts("milliseconds", low=1)] = 900_000
+    token_cache_capacity: Annotated[int, acts("tokens kept", low=1)] = 10_000
     token_cache_eviction_factor: Annotated[float, later("share dropped when full", low=0)] = 0.25
 
 
 class BackendJwt(Section, frozen=True):
     """The token that tells a backend who calls."""
 
-    jwt_generator_enabled: Annotated[bool, later("send backends a token", switch=True)] = False
-    claim_dialect: Annotated[str, later("prefix of claims")] = "http://wso2.org/claims"
-    signing_algorithm: Annotated[Literal["SHA256withRSA", "NONE"], later("how it is signed")] = "SHA256withRSA"
-    certificate_alias: Annotated[str, later("certificate in the listener's key store")] = "ballerina"
-    private_key_alias: Annotated[str, later("key in the listener's key store")] = "ballerina"
-    token_expiry: Annotated[int, later("milliseconds, where none are kept", low=1)] = 900_000
-    restricted_claims: Annotated[tuple[str, ...], later("claims that never go to backends")] = ()
-    issuer: Annotated[str, later("claim `iss`")] = "wso2.org/products/am"
-    audience: Annotated[tuple[str, ...], later("claim `aud`")] = ()
-    generator_impl: Annotated[str, later("Java class that makes the token")] = (
+    jwt_generator_enabled: Annotated[bool, acts("send backends a token", switch=True)] = False
+    claim_dialect: Annotated[str, acts("prefix of claims")] = "http://wso2.org/claims"
+    signing_algorithm: Annotated[Literal["SHA256withRSA", "NONE"], acts("how it is signed")] = "SHA256withRSA"
+    certificate_alias: Annotated[str, acts("certificate in the listener's key store")] = "ballerina"
+    private_key_alias: Annotated[str, acts("key in the listener's key store")] = "ballerina"
+    token_expiry: Annotated[int, acts("milliseconds, where none are kept", low=1)] = 900_000
+    restricted_claims: Annotated[tuple[str, ...], acts("claims that never go to backends")] = ()
+    issuer: Annotated[str, acts("claim `iss`")] = "wso2.org/products/am"
+    audience: Annotated[tuple[str, ...], acts("claim `aud`")] = ()
+    private_key_file: Annotated[str, acts("PEM file with the key that signs; empty for the listener's")] = ""
+    certificate_file: Annotated[str, acts("PEM file with that key's certificate, for `x5t`")] = ""
+    generator: Annotated[str, acts("`module:function` of the project's extensions that makes the claims")] = ""
+    fail_open: Annotated[bool, acts("send requests on without a token that cannot be made")] = False
+    generator_impl: Annotated[str, acts("Java class that makes the token; `generator` takes the place of others")] = (
         "org.wso2.micro.gateway.jwt.generator.MGWJWTGeneratorImpl"
     )
-    retriever_impl: Annotated[str, later("Java class that fetches claims")] = msgspec.field(
+    retriever: Annotated[str, acts("`module:function` of the project's extensions that fetches claims")] = (
+        msgspec.field(name="claimRetrieval.retriever", default="")
+    )
+    retriever_impl: Annotated[str, acts("Java class that fetches claims; the supplied one alone")] = msgspec.field(
         name="claimRetrieval.retrieverImpl", default=""
     )
-    retriever_configuration: Annotated[dict[str, str], later("what that class is told", secret=True)] = msgspec.field(
-        name="claimRetrieval.configuration", default_factory=dict
-    )
+    retriever_configuration: Annotated[
+        dict[str, str], acts("what that class is told: serverUrl, username, password", secret=True)
+    ] = msgspec.field(name="claimRetrieval.configuration", default_factory=dict)
     jwt_generator_caching: BackendJwtCache = BackendJwtCache()
+
+
+class Dpop(Section, frozen=True):
+    """Proofs that the sender of a token holds its key (DPoP), for APIs that ask for bound tokens."""
+
+    proof_lifetime_in_seconds: Annotated[
+        int, acts("a proof is taken for so long after it was made", low=1, high=600)
+    ] = 60
+    require_nonce: Annotated[bool, acts("a proof needs a nonce that the gateway has given")] = False
+    origins: Annotated[
+        tuple[str, ...],
+        acts("origins that proofs may be made for, `https://api.example.com`; empty: the request's own `Host`"),
+    ] = ()

@@ -115,8 +115,6 @@ RESTRICTIONS = [
     '[[jwtTokenConfig]]\nissuer = "a"\ncertificateAlias="x"\nclaimMapperClassName = "org.example.Mapper"\n',
     "[validationConfig]\nenableRequestValidation = true\n",
     "[validationConfig]\nenableResponseValidation = true\n",
-    "[tokenRevocationConfig.realtime]\nenableRealtimeMessageRetrieval = true\n",
-    "[tokenRevocationConfig.persistent]\nenablePersistentStorageRetrieval = true\n",
     "[throttlingConfig]\nenabledGlobalTMEventPublishing = true\n",
     "[mutualSSLConfig]\nsslVerifyClient = 'require'\n",
     "[mutualSSLConfig]\nprotocolVersions = 'TLSv1.3'\n",

@@ -46,6 +46,8 @@ _COUNTER_HELP = {
     "revocations_refused": "Revocations that found no room.",
     "service_calls": "Calls to services that a request waited for, such as introspection.",
     "service_call_failures": "Those of them that brought no answer, or one of 500 and above.",
+    "proofs_replayed": "Proofs of possession (DPoP) that had been used before.",
+    "proofs_without_room": "Proofs of possession that were refused because a worker remembers as many as it can.",
 }
 assert set(_COUNTER_HELP) == set(COUNTERS)
 

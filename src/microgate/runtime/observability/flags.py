@@ -18,6 +18,7 @@ NO_FLAG = "-"
 FLAGS: dict[str, str] = {
     faults.UNCLASSIFIED_AUTH.label: "UAEX",  # refused by the authorization service
     faults.KEYS_UNAVAILABLE.label: "UAEX",
+    faults.REVOCATIONS_UNAVAILABLE.label: "UAEX",
     faults.INVALID_CREDENTIALS.label: "UAEX",
     faults.MISSING_CREDENTIALS.label: "UAEX",
     faults.WRONG_SCHEME.label: "UAEX",

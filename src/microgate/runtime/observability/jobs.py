@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from microgate.runtime.control import Drain, Hello, LogLines
 from microgate.runtime.observability import access_log, exposition, log_writer
@@ -18,6 +18,7 @@ from microgate.runtime.observability.metrics import Metrics, Totals
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from microgate.plan.model import Plan
     from microgate.runtime.control import Hub, Job
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from microgate.runtime.observability.log_gate import LogGate
     from microgate.runtime.observability.metrics import Region
     from microgate.settings.model import Settings
+
+Waits: TypeAlias = "Callable[[], str]"
 
 SHORT_DIGEST = 12  # hex digits of an artefact's digest that tell it from others in a label
 
@@ -63,13 +66,18 @@ def jobs(plan: Plan, settings: Settings, region: Region, gate: LogGate) -> list[
     return [call_the_roll, write_log] if wanted.format != "off" else [call_the_roll]
 
 
-def leading_jobs(plan: Plan, region: Region, ledger: Ledger, admin_socket: socket.socket | None) -> list[Job]:
-    """The job of the generation that answers for the gateway: the admin listener. The socket listens or is bound."""
+def leading_jobs(
+    plan: Plan, region: Region, ledger: Ledger, admin_socket: socket.socket | None, waits: Waits
+) -> list[Job]:
+    """The job of the generation that answers for the gateway: the admin listener. The socket listens or is bound.
+
+    `waits` says what the gateway still waits for before it is ready, "" for nothing.
+    """
     if admin_socket is None:
         return []
 
     async def serve_admin(hub: Hub) -> None:
-        state = State(plan, region, ledger, hub)
+        state = State(plan, region, ledger, hub, waits)
         admin = Admin(state.pages(), {"/metrics": state.metrics})
         # A server closes its socket in the end; a job that is started anew needs another.
         server = await asyncio.get_running_loop().create_server(admin.connection, sock=admin_socket.dup())
@@ -85,10 +93,11 @@ def leading_jobs(plan: Plan, region: Region, ledger: Ledger, admin_socket: socke
 class State:
     """What the admin pages tell: who serves, whether the gateway drains, and the sums of what was counted."""
 
-    def __init__(self, plan: Plan, region: Region, ledger: Ledger, hub: Hub) -> None:
+    def __init__(self, plan: Plan, region: Region, ledger: Ledger, hub: Hub, waits: Waits = str) -> None:
         self._plan = plan
         self._totals = Totals(region, plan, hub.workers)
         self._ledger = ledger
+        self._waits = waits
         self._draining = False
         hub.subscribe(Drain, self._on_drain)
 
@@ -111,6 +120,9 @@ class State:
         serving, workers = self._totals.serving, self._totals.workers
         if serving < workers:
             return Page(503, f"{serving} of {workers} workers serve\n".encode())
+        waits = self._waits()
+        if waits:
+            return Page(503, waits.encode())
         return Page(200, b"ok\n")
 
     def metrics(self, accept: str) -> Page:

@@ -65,6 +65,8 @@ COUNTERS = (
     "revocations_refused",
     "service_calls",
     "service_call_failures",
+    "proofs_replayed",
+    "proofs_without_room",
 )
 GAUGES = (
     "active_requests",  # changed by `beginner` and `recorder`

@@ -67,7 +67,8 @@ class _Choice:
 
     def __init__(self, context: SecurityContext, api: Api, operation: Operation) -> None:
         security = operation.security
-        self._faults = context.refusals(security.schemes)
+        self._faults = context.refusals(refusals.challenged(security))
+        self._takes_proofs = security.bound_tokens in ("dpop", "any")
         self.refuse = self._faults.fault
         self._takes_opaque = "oauth2" in security.schemes
         made = {kind: schemes.of(context, kind, api, operation) for kind in security.schemes}
@@ -78,6 +79,7 @@ class _Choice:
         self._find_key = key_places.finder(security.key_places)
         self._forward = made.get("forward")
         self._last = self._forward
+        self._mark = context.mark
         if self._last is None and ("mutual_tls" in security.schemes or security.optional):
             self._last = schemes.of(context, "mutual_tls", api, operation)
 
@@ -90,6 +92,11 @@ class _Choice:
         credential = credential.strip(b" ")
         scheme: Scheme | None = None
         reason = refusals.WRONG_SCHEME
+        if word == b"dpop" and self._takes_proofs:
+            word, value = (
+                b"bearer",
+                b"Bearer " + credential,
+            )  # one verdict for a token; bound_tokens.py asks for the proof
         if word == b"bearer":
             scheme = self._of_token(credential)
             if self._takes_opaque and b"." not in credential:
@@ -133,12 +140,14 @@ class _Choice:
             return self._faults.of(error)
         if isinstance(judged, Consumer):
             exchange.consumer = judged
+            self._mark(judged, credential)
             return None
-        return self._later(exchange, judged)
+        return self._later(exchange, judged, credential)
 
-    async def _later(self, exchange: Exchange, judged: Awaitable[Consumer]) -> Fault | None:
+    async def _later(self, exchange: Exchange, judged: Awaitable[Consumer], credential: bytes) -> Fault | None:
         try:
-            exchange.consumer = await judged
+            exchange.consumer = consumer = await judged
         except TokenError as error:
             return self._faults.of(error)
+        self._mark(consumer, credential)
         return None

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
     from microgate.runtime.control import Channel
     from microgate.runtime.exchange import Consumer
+    from microgate.runtime.security.backend_jwt import BackendTokens
     from microgate.runtime.security.client_certificates import ClientCertificates
     from microgate.runtime.security.counting import Counter
+    from microgate.runtime.security.dpop import Proofs
     from microgate.runtime.security.issuers import Issuers
+    from microgate.runtime.security.replay import ReplayRegion
     from microgate.runtime.security.revocation.stage import Revocations
     from microgate.runtime.security.revocation.table import Region
     from microgate.runtime.security.schemes import Scheme
@@ -40,11 +43,12 @@ class SecurityContext:
     Raises KeyMaterialError when a configured key cannot be had.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - filled by one caller, assembly, with keywords
         self,
         settings: Settings,
         channel: Channel | None,
         *,
+        replays: tuple[ReplayRegion, int] | None = None,
         plan: Plan | None = None,
         counter: Counter = uncounted,
         gauge: Counter = uncounted,
@@ -60,14 +64,21 @@ class SecurityContext:
         self.counter = counter
         self.gauge = gauge
         self.subscriptions = subscriptions.load(settings, plan, channel)
+        self._backend_tokens: BackendTokens | None = None
         self._refusals: dict[tuple[str, ...], Refusals] = {}
         self._schemes: dict[str, Scheme | None] = {}
+        self.closers: list[Callable[[], None]] = []  # of schemes that keep connections
         self._certificates: ClientCertificates | None = None
+        self.asks_clients = plan is not None and client_trust.demand(plan, settings) is not None
+        self._replays = replays
+        self._proofs: Proofs | None = None
+        self.mark: Callable[[Consumer, bytes], None] = _leave  # notes by what a caller can be revoked
         self.revocations: Revocations | None = None
         if revocations is not None and settings.revocation.in_use:
-            from microgate.runtime.security.revocation.stage import Revocations
+            from microgate.runtime.security.revocation import stage
 
-            self.revocations = Revocations(revocations, clock)
+            self.revocations = stage.Revocations(revocations, clock)
+            self.mark = stage.mark
         self._issuers: Issuers | None = None
         if settings.issuers:
             from microgate.runtime.security import issuers
@@ -75,6 +86,8 @@ class SecurityContext:
             self._issuers = issuers.load(
                 settings, channel, self.verdicts.clear, self.extensions if plan is not None else None
             )
+        if settings.user_stores and plan is not None:
+            self.scheme("basic")  # a provider of users that cannot be loaded stops the start, not a request
 
     def scheme(self, kind: str) -> Scheme | None:
         """The scheme of this kind, the same for all operations; None where the settings leave it without any means."""
@@ -91,9 +104,34 @@ class SecurityContext:
             self._certificates = ClientCertificates(self.settings, self.clock)
         return self._certificates
 
+    @property
+    def proofs(self) -> Proofs:
+        """What checks that the sender of a request holds the key of its token."""
+        if self._proofs is None:
+            from microgate.runtime.security import dpop, replay
+
+            region, slot = self._replays or (replay.open_region(1), 0)
+            self._proofs = dpop.Proofs(
+                self.settings.dpop, replay.Replays(region, slot), region.secret, self.clock, self.counter
+            )
+        return self._proofs
+
     def close(self) -> None:
+        for close in self.closers:
+            close()
         if self._certificates is not None:
             self._certificates.close()
+        for close in self.closers:
+            close()
+
+    @property
+    def backend_tokens(self) -> BackendTokens | None:
+        """Tokens for backends, None where none are made; raises KeyMaterialError and SettingsError."""
+        if self._backend_tokens is None and self.settings.backend_jwt.jwt_generator_enabled:
+            from microgate.runtime.security.backend_jwt import BackendTokens
+
+            self._backend_tokens = BackendTokens(self)
+        return self._backend_tokens
 
     def refusals(self, schemes: tuple[str, ...]) -> Refusals:
         """The faults for operations with these schemes."""
@@ -113,9 +151,21 @@ class SecurityContext:
         return verdict.consumer
 
 
+def _leave(consumer: Consumer, credential: bytes) -> None:
+    pass
+
+
 def prove(settings: Settings, plan: Plan) -> None:
     """Raise KeyMaterialError for a configured key that cannot be had: for the supervisor, before anything serves."""
     SecurityContext(settings, None)
+    if settings.backend_jwt.jwt_generator_enabled:
+        from microgate.runtime.security import backend_signer
+
+        backend_signer.load(settings)
+    if settings.b7a.users or settings.user_stores:
+        from microgate.runtime.security.user_stores import making
+
+        making.prove(settings)
     if client_trust.demand(plan, settings) is not None:
         from microgate.runtime.security import client_certificates
 

@@ -19,6 +19,8 @@ NAMES = (
     "revocations_refused",  # that found no room
     "service_calls",  # calls to services that a request waits for
     "service_call_failures",  # those that brought no usable answer
+    "proofs_replayed",  # of possession, that had been used before
+    "proofs_without_room",  # refused because too many are remembered
 )
 GAUGES = (
     "token_verdicts",  # that are remembered

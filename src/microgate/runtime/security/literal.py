@@ -15,7 +15,7 @@ from microgate.runtime.security.refusals import TokenError
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from microgate.plan.model import Api, Operation, Requirement
+    from microgate.plan.model import Api, Operation, Requirement, Security
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.faults import Fault
     from microgate.runtime.pipeline import Outcome, Stage
@@ -54,7 +54,7 @@ def link(context: SecurityContext, header: bytes, api: Api, operation: Operation
         )
         for alternative in security.alternatives
     )
-    return _Reading(context, header, alternatives, security.schemes).authenticate
+    return _Reading(context, header, alternatives, security).authenticate
 
 
 def _member(scheme: Scheme | None, requirement: Requirement) -> _Member:
@@ -74,11 +74,13 @@ class _Reading:
         context: SecurityContext,
         header: bytes,
         alternatives: tuple[tuple[_Member, ...], ...],
-        schemes: tuple[str, ...],
+        security: Security,
     ) -> None:
         self._header = header
         self._alternatives = alternatives
-        self._faults = context.refusals(schemes)
+        self._faults = context.refusals(refusals.challenged(security))
+        self._takes_proofs = security.bound_tokens in ("dpop", "any")
+        self._mark = context.mark
 
     def authenticate(self, exchange: Exchange) -> Outcome | Awaitable[Outcome]:
         """Try the alternatives that the request brings everything for, in their order."""
@@ -100,6 +102,8 @@ class _Reading:
         value = values[0] if values else b""
         word, _, credential = value.partition(b" ")
         kinds = _WORDS.get(word.lower(), ())
+        if word.lower() == b"dpop" and self._takes_proofs:
+            kinds, value = _WORDS[b"bearer"], b"Bearer " + credential.strip(b" ")
         brings = bool(value)
         complete: list[list[_Found]] = []
         for alternative in self._alternatives:
@@ -117,7 +121,7 @@ class _Reading:
         refusal: Fault | None = None
         for found in complete:
             try:
-                judged = [await _judge(at, exchange) for at in found]
+                judged = [await self._judge(at, exchange) for at in found]
             except TokenError as error:
                 refusal = refusal or self._faults.of(error)
                 continue
@@ -132,6 +136,13 @@ class _Reading:
             return None
         return refusal
 
+    async def _judge(self, found: _Found, exchange: Exchange) -> Consumer:
+        assert found.member.scheme is not None
+        judged = found.member.scheme.judge(exchange, found.value, found.credential)
+        consumer = judged if isinstance(judged, Consumer) else await judged
+        self._mark(consumer, found.credential)
+        return consumer
+
 
 def _find(member: _Member, exchange: Exchange, field: tuple[bytes, bytes], kinds: tuple[str, ...]) -> _Found | None:
     if member.scheme is None:
@@ -139,7 +150,7 @@ def _find(member: _Member, exchange: Exchange, field: tuple[bytes, bytes], kinds
     if member.kind == "api_key":
         key = member.find_key(exchange)
         return _Found(member, key, key) if key else None
-    if member.kind in ("forward", "mutual_tls"):
+    if member.kind == "forward" or (member.kind == "mutual_tls" and exchange.certificate is not None):
         return _Found(member, b"", b"")
     if member.kind not in kinds:
         return None
@@ -147,12 +158,6 @@ def _find(member: _Member, exchange: Exchange, field: tuple[bytes, bytes], kinds
     if (member.kind == "jwt") != (b"." in credential) and member.kind != "basic":
         return None
     return _Found(member, value, credential)
-
-
-async def _judge(found: _Found, exchange: Exchange) -> Consumer:
-    assert found.member.scheme is not None
-    judged = found.member.scheme.judge(exchange, found.value, found.credential)
-    return judged if isinstance(judged, Consumer) else await judged
 
 
 def _rank(kind: str) -> int:

@@ -1,0 +1,131 @@
+"""The table as one source sees it: what it says goes in, in pieces that leave the loop room, and how the source is.
+
+The steward gives each feed a `Book`. A line in the log tells of each change of a source's state, none of what is revoked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from microgate.runtime.security.revocation import entries, table
+from microgate.runtime.security.revocation.table import DOWN_SINCE, LOADED, READING, SOURCES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from microgate.runtime.security.counting import Counter
+    from microgate.runtime.security.revocation.entries import Terms
+    from microgate.runtime.security.revocation.table import WritableTable
+
+PIECE = 500  # entries between two turns of the loop
+
+log = logging.getLogger("microgate.revocation")
+
+
+class Book:
+    """`name` is how logs call the source."""
+
+    def __init__(self, written: WritableTable, source: str, name: str, terms: Terms, counter: Counter) -> None:
+        self.name = name
+        self._table = written
+        self._source = SOURCES.index(source)
+        self._terms = terms
+        self._added = counter("revocations_added")
+        self._misread = counter("revocations_misread")
+        self._trouble: str | None = None
+        self._misread_told = False
+        self._full_told = False
+
+    async def replace(self, said: Iterable[object]) -> None:
+        """All that the source says; what it said before and no longer does stands only until no clock could take it for new."""
+        written, source = self._table, self._source
+        written.set_source(source, READING, 1 - written.of_source(source, READING))
+        count = await self._enter(said)
+        await self._in_pieces(written.release_unread(source, self.linger_until()))
+        written.set_source(source, LOADED, 1)
+        self._up(f"{count} entries")
+
+    async def add(self, said: Iterable[object]) -> None:
+        """More that the source says."""
+        await self._enter(said)
+
+    def release(self, key: bytes) -> None:
+        """One entry that the source took back."""
+        self._table.release(key, self._source, self.linger_until())
+
+    def linger_until(self) -> int:
+        return int(time.time()) + self._terms.leeway
+
+    def listening(self) -> None:
+        """The source is there and says nothing of what was before."""
+        self._table.set_source(self._source, LOADED, 1)
+        self._up("it tells of revocations as they happen")
+
+    def down(self, why: str) -> None:
+        """The source cannot be asked; what it has said stays in force."""
+        if why != self._trouble:
+            log.warning("revocations of the %s cannot be had: %s; what it has said stays in force", self.name, why)
+        if self._trouble is None or not self._table.of_source(self._source, DOWN_SINCE):
+            self._table.set_source(self._source, DOWN_SINCE, int(time.time()))
+        self._trouble = why
+
+    def key_of(self, said: object) -> bytes | None:
+        """By what the table knows an entry."""
+        try:
+            entry = entries.read(said, 0, self._terms)
+        except ValueError:
+            return None
+        return entry.key if entry is not None else None
+
+    def _up(self, what: str) -> None:
+        if self._trouble != "":
+            log.info("the %s is there: %s", self.name, what)
+        self._trouble = ""
+        self._table.set_source(self._source, DOWN_SINCE, 0)
+
+    async def _enter(self, said: Iterable[object]) -> int:
+        """How many entries there were. The epoch turns after each piece, so that what is in counts at once."""
+        now, count, news = int(time.time()), 0, 0
+        full_before = self._table.cells[table.REFUSED_ENTRIES]
+        for one in said:
+            count += 1
+            news += self._enter_one(one, now)
+            if count % PIECE == 0:
+                self._turn(news)
+                news = 0
+                await asyncio.sleep(0)
+        self._turn(news)
+        self._tell_full(self._table.cells[table.REFUSED_ENTRIES] - full_before)
+        return count
+
+    def _enter_one(self, said: object, now: int) -> bool:
+        try:
+            entry = entries.read(said, now, self._terms)
+        except ValueError as error:
+            self._misread(1)
+            if not self._misread_told:
+                self._misread_told = True
+                log.warning("the %s names something that cannot be revoked: %s; it is passed over", self.name, error)
+            return False
+        return entry is not None and self._table.add(entry, self._source, now)
+
+    def _turn(self, news: int) -> None:
+        if news:
+            self._added(news)
+            self._table.turn()
+
+    def _tell_full(self, refused: int) -> None:
+        if refused and not self._full_told:
+            log.error(
+                "the table of revocations is full: %d entries of the %s found no room; raise `tokenRevocationConfig.capacity`",
+                *(refused, self.name),
+            )
+        self._full_told = refused > 0
+
+    @staticmethod
+    async def _in_pieces(steps: Iterable[None]) -> None:
+        for _ in steps:
+            await asyncio.sleep(0)

@@ -1,0 +1,192 @@
+"""The steward's work for revocations: one job follows each source, another one lets old entries go and minds `closed`.
+
+Only the generation that answers for the gateway does it, so that the table has one writer. `feeds/` knows the sources.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from microgate.errors import KeyMaterialError, SettingsError
+from microgate.runtime.security.counting import uncounted
+from microgate.runtime.security.fetch import FetchError
+from microgate.runtime.security.revocation import table
+from microgate.runtime.security.revocation.book import Book
+from microgate.runtime.security.revocation.entries import Terms
+from microgate.runtime.security.revocation.feeds import Feed, FeedError
+from microgate.runtime.security.revocation.table import DOWN_SINCE, LOADED, READING, SOURCES, Table, WritableTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from microgate.plan.model import Plan
+    from microgate.runtime.control import Hub, Job
+    from microgate.runtime.security.counting import Counter
+    from microgate.runtime.security.revocation.table import Region
+    from microgate.settings.model import Settings
+
+FIRST_RETRY_SECONDS = 0.2
+LONGEST_RETRY_SECONDS = 15.0
+FIRM_SECONDS = 10.0  # a source that was there so long is tried again at once
+LOOK_SECONDS = 0.1
+BLOCKS_PER_LOOK = 64  # of the table, when old entries are let go
+
+log = logging.getLogger("microgate.revocation")
+
+
+class Source(NamedTuple):
+    """`place` is one of table.SOURCES, `name` is how logs call it."""
+
+    place: str
+    name: str
+    make: Callable[[], Feed]
+
+
+def sources(plan: Plan, settings: Settings) -> list[Source]:
+    """What the settings name. The code of each is imported when it is followed."""
+    revocation = settings.revocation
+    found = []
+
+    def feed(module: str, *more: object) -> Callable[[], Feed]:
+        def make() -> Feed:
+            room = importlib.import_module(f"microgate.runtime.security.revocation.feeds.{module}")
+            made: Feed = room.Feed(settings, *more)
+            return made
+
+        return make
+
+    if revocation.realtime.enable_realtime_message_retrieval:
+        found.append(Source("realtime", "broker of revocations", feed("amqp")))
+    persistent = revocation.persistent
+    if persistent.enable_persistent_storage_retrieval:
+        if ":" in persistent.type:
+            found.append(Source("persistent", f"function {persistent.type}", feed("function", plan)))
+        elif persistent.type == "etcd" or persistent.use_default:
+            found.append(Source("persistent", "etcd store of revocations", feed("etcd")))
+        else:
+            found.append(Source("persistent", "store of revocations", feed("store")))
+    if revocation.redis.url:
+        found.append(Source("redis", "Redis store of revocations", feed("redis")))
+    if revocation.file:
+        found.append(Source("file", f"file {revocation.file}", feed("file")))
+    if revocation.feed.url:
+        found.append(Source("feed", f"feed {revocation.feed.url}", feed("signed")))
+    return found
+
+
+def prove(plan: Plan, settings: Settings) -> None:
+    """Raise SettingsError or KeyMaterialError for a source that cannot be followed: before anything serves."""
+    for source in sources(plan, settings):
+        source.make()
+
+
+def jobs(
+    plan: Plan, settings: Settings, region: Region, counter: Counter = uncounted, gauge: Counter = uncounted
+) -> list[Job]:
+    """One job for each source, and one for the table itself; none where nothing can be revoked."""
+    if not settings.revocation.in_use:
+        return []
+    listed = sources(plan, settings)
+    terms = Terms.of(settings)
+
+    def job_of(source: Source) -> Job:
+        async def follow(hub: Hub) -> None:
+            written = WritableTable(region, settings.revocation.capacity)
+            await _follow(source.make(), Book(written, source.place, source.name, terms, counter))
+
+        return follow
+
+    async def keep(hub: Hub) -> None:
+        keeper = _Keeper(WritableTable(region, settings.revocation.capacity), settings, [one.place for one in listed])
+        await keeper.run(counter("revocations_refused"), gauge("revocations"))
+
+    return [keep, *(job_of(source) for source in listed)]
+
+
+def unready(settings: Settings, region: Region) -> Callable[[], str]:
+    """The function that says what readiness waits for: with `closed`, for the sources."""
+    if not settings.revocation.in_use or settings.revocation.when_unavailable != "closed":
+        return lambda: ""
+    cells = Table(region).cells
+    return lambda: "what was revoked is not known\n" if cells[table.CLOSED] else ""
+
+
+async def _follow(feed: Feed, book: Book) -> None:
+    """Follow a source for ever, trying again ever more slowly while it fails, and never in step with other gateways."""
+    delay = FIRST_RETRY_SECONDS
+    while True:
+        begun = time.monotonic()
+        try:
+            await feed.follow(book)
+        except (FeedError, FetchError, KeyMaterialError, SettingsError) as error:
+            book.down(str(error))
+        except OSError as error:
+            book.down((error.strerror or str(error) or type(error).__name__).lower())
+        except TimeoutError:
+            book.down("it gives no answer in time")
+        if time.monotonic() - begun >= FIRM_SECONDS:
+            delay = FIRST_RETRY_SECONDS
+        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+        delay = min(2 * delay, LONGEST_RETRY_SECONDS)
+
+
+class _Keeper:
+    """Lets entries go whose time is over, and says when not enough is known to let anybody pass."""
+
+    def __init__(self, written: WritableTable, settings: Settings, places: list[str]) -> None:
+        self._table = written
+        self._closes = settings.revocation.when_unavailable == "closed"
+        self._tolerated = settings.revocation.tolerated_outage_in_millis / 1000
+        self._terms = Terms.of(settings)
+        self._places = [SOURCES.index(place) for place in places]
+        self._sweep: Iterator[None] = iter(())
+
+    async def run(self, count_refused: Callable[[int], None], show: Callable[[int], None]) -> None:
+        await self._forget_others()
+        shown, refused = 0, self._table.cells[table.REFUSED_ENTRIES]
+        while True:
+            self._mind_the_door()
+            self._let_go()
+            entries, now_refused = len(self._table), self._table.cells[table.REFUSED_ENTRIES]
+            show(entries - shown)
+            count_refused(now_refused - refused)
+            shown, refused = entries, now_refused
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _forget_others(self) -> None:
+        """What sources have said that the settings no longer name."""
+        for source in range(len(SOURCES)):
+            if source not in self._places and self._table.of_source(source, LOADED):
+                self._table.set_source(source, LOADED, 0)
+                self._table.set_source(source, READING, 1 - self._table.of_source(source, READING))
+                for _ in self._table.release_unread(source, int(time.time()) + self._terms.leeway):
+                    await asyncio.sleep(0)
+
+    def _let_go(self) -> None:
+        for _ in range(BLOCKS_PER_LOOK):
+            if next(self._sweep, self) is self:
+                self._sweep = self._table.sweep(int(time.time()))
+                return
+
+    def _mind_the_door(self) -> None:
+        closed = self._closes and any(self._is_missed(source) for source in self._places)
+        if closed == bool(self._table.cells[table.CLOSED]):
+            return
+        self._table.cells[table.CLOSED] = int(closed)
+        self._table.turn()
+        if closed:
+            log.error(
+                "it is not known what was revoked: every credential is answered 503 until a source is there again"
+            )
+        else:
+            log.info("it is known what was revoked: credentials are taken")
+
+    def _is_missed(self, source: int) -> bool:
+        written = self._table
+        down_since = written.of_source(source, DOWN_SINCE)
+        return not written.of_source(source, LOADED) or (down_since > 0 and time.time() - down_since >= self._tolerated)
