@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Protocol, cast
 
 from microgate.plan.paths import parse_template
-from microgate.runtime import faults, header_overrides, pipeline
+from microgate.runtime import cors, faults, header_overrides, pipeline
 from microgate.runtime.faults import Fault
 from microgate.runtime.observability import accounting, health, identify
 from microgate.runtime.observability.metrics import rows
@@ -19,6 +19,7 @@ from microgate.runtime.protocols.door import Door
 from microgate.runtime.protocols.http1_server import ServerConnection
 from microgate.runtime.router import Route, Router
 from microgate.runtime.security import (
+    addresses,
     authenticate,
     authorise,
     backend_jwt,
@@ -111,13 +112,15 @@ class Gateway:
             [*self._routes(plan), *self._health_routes(own := rows(plan)[-1]), *self._key_set_routes(own)]
         )
 
+        self._sites = cors.Sites(plan, self._site) if any(api.cors is not None for api in plan.apis) else None
+
     # Exchanges.
 
     def accept(self, exchange: Exchange) -> None:
         """Route an exchange and run its operation's stages."""
         found = self._router.find(exchange.authority, exchange.path, exchange.method)
         if isinstance(found, Fault):
-            self.refuse(exchange, found)
+            self._miss(exchange, found)
             return
         operation = found.linked
         if operation is None:
@@ -135,6 +138,21 @@ class Gateway:
             exchange.fail(Fault(faults.BODY_TOO_LARGE))
             return
         pipeline.run(exchange, operation)
+
+    def _miss(self, exchange: Exchange, fault: Fault) -> None:
+        """Answer an exchange for which no operation was found; pages may read it where they may read the API's answers."""
+        site = self._sites.find(exchange) if self._sites is not None else None
+        if site is None:
+            self.refuse(exchange, fault)
+            return
+        self._begin()
+        if exchange.method == "OPTIONS" and fault.kind is faults.METHOD_NOT_ALLOWED:
+            exchange.operation = site.preflight
+            pipeline.run(exchange, site.preflight)
+            return
+        exchange.operation = site.other
+        self._identify(exchange)
+        exchange.fail(fault)
 
     def refuse(self, exchange: Exchange, fault: Fault) -> None:
         """Answer an exchange that belongs to no operation or is malformed; it has its ids and its log line all the same."""
@@ -193,7 +211,7 @@ class Gateway:
                         template=parse_template(operation.path),
                         method=operation.method,
                         payload=_Target(api, operation, len(routes) + 1),
-                        protection=(api.id, operation.security),
+                        protection=(api.id, operation.security, operation.ip, operation.forward_auth),
                     )
                 )
         return routes
@@ -220,6 +238,7 @@ class Gateway:
         api, operation = target.api, target.operation
         seats: dict[str, Stage | None] = {
             "identify": self._identify,
+            "address": addresses.link(self._settings.security, operation.ip),
             "transport": transport.link(api, self._https_port),
             "certificate": self._certificate_stage(api, operation),
             "binding": bound_tokens.link(self._security, api, operation),
@@ -245,8 +264,17 @@ class Gateway:
             stages=tuple(stage for seat, _ in pipeline.SEATS if (stage := seats.get(seat)) is not None),
             forward=self._backends.forward(api, operation),
             limit=limit,
+            page_rules=api.cors,
         )
         return target.linked
+
+    def _site(self, api: model.Api, rules: model.Cors) -> cors.Site:
+        labels = Labels(index=0, api=api.name, version=api.version, operation_id="", method="", route="")
+        preflight = cors.preflight_stage(rules, self._router.find)
+        return cors.Site(
+            preflight=self._operation(labels, stages=(self._identify, preflight)),
+            other=self._operation(labels, page_rules=rules),
+        )
 
     def _certificate_stage(self, api: model.Api, operation: model.Operation) -> Stage | None:
         """Its code takes `cryptography` along, so it is imported only where an API uses certificates."""
@@ -257,12 +285,18 @@ class Gateway:
         return client_certificates.link(self._security, api, operation)
 
     def _operation(
-        self, labels: Labels, *, stages: tuple[Stage, ...] = (), forward: Forward | None = None, limit: int = -1
+        self,
+        labels: Labels,
+        *,
+        stages: tuple[Stage, ...] = (),
+        forward: Forward | None = None,
+        limit: int = -1,
+        page_rules: model.Cors | None = None,
     ) -> Operation:
         return Operation(
             stages=stages,
             forward=forward or _nowhere,
-            answer_stages=self._answer_stages,
+            answer_stages=(*self._answer_stages, cors.answer_stage(page_rules)) if page_rules else self._answer_stages,
             end_hooks=(self._accounting.link(labels),),
             max_body_bytes=limit,
             wso2_statuses=self._settings.compatibility.statuses == "wso2",

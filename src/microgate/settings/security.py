@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from microgate.settings.section import Section, acts, later, restricts
+from microgate.settings.section import Section, acts, later
 
 
 class Auth(Section, frozen=True):
@@ -45,9 +45,13 @@ class JwtIssuer(Section, frozen=True):
 
 
 class Security(Section, frozen=True):
-    """Subscriptions."""
+    """Subscriptions, and who may call at all."""
 
     validate_subscriptions: Annotated[bool, acts("an application must have subscribed to the API")] = False
+    allowed_addresses: Annotated[
+        tuple[str, ...], acts("addresses and networks that may call APIs; empty: all of them")
+    ] = ()
+    denied_addresses: Annotated[tuple[str, ...], acts("addresses and networks that may not, whatever allows them")] = ()
 
 
 class Caching(Section, frozen=True):

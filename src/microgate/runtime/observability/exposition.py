@@ -37,6 +37,8 @@ _COUNTER_HELP = {
     "access_log_lines": "Lines that the workers made for the access log.",
     "access_log_lines_dropped": "Lines of the access log that were dropped because nobody took them in time.",
     "worker_starts": "Workers that began to serve.",
+    "backend_tokens": "Tokens for backends that were made because none was kept.",
+    "backend_token_failures": "Tokens for backends that could not be made.",
     "token_verifications": "Tokens that were verified because no verdict on them was remembered.",
     "token_verdicts_evicted": "Remembered verdicts on tokens that had to leave for others.",
     "key_set_fetches": "Times an issuer was asked for its key set.",

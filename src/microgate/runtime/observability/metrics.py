@@ -57,6 +57,8 @@ COUNTERS = (
     "access_log_lines_dropped",
     "worker_starts",
     "token_verifications",
+    "backend_tokens",
+    "backend_token_failures",
     "token_verdicts_evicted",
     "key_set_fetches",
     "key_set_failures",

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 NAMES = (
+    "backend_tokens",  # that were made because none was kept
+    "backend_token_failures",  # that could not be made
     "token_verifications",  # tokens that no verdict was known of
     "token_verdicts_evicted",  # verdicts that had to leave for others
     "key_set_fetches",  # questions to issuers for their key sets

@@ -16,24 +16,33 @@ if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Callable
 
+    from microgate.plan.model import Security
     from microgate.runtime.faults import Kind
+
+
+INVALID_TOKEN = "invalid_token"  # noqa: S105 - a word of RFC 6750
 
 
 class Reason(str):
     """A stable dotted word for logs. `kind` is the fault it becomes; `told` is what the client of a bearer token learns.
 
-    `told` says enough to mend a token, and nothing about which keys or names are trusted; "" says nothing.
+    `told` says enough to mend a token, and nothing about which keys or names are trusted; "" says nothing. `error` is the
+    word of RFC 6750 or RFC 9449 for it.
     """
 
-    __slots__ = ("kind", "told")
+    __slots__ = ("error", "kind", "told")
 
     told: str
     kind: Kind
+    error: str
 
-    def __new__(cls, word: str, told: str = "", kind: Kind = faults.INVALID_CREDENTIALS) -> Self:
+    def __new__(
+        cls, word: str, told: str = "", kind: Kind = faults.INVALID_CREDENTIALS, *, error: str = INVALID_TOKEN
+    ) -> Self:
         self = super().__new__(cls, word)
         self.told = told
         self.kind = kind
+        self.error = error
         return self
 
 
@@ -64,11 +73,20 @@ _WSO2_TEXT = ', error="invalid token" , error_description="The access token expi
 _CHALLENGES = {
     "oauth2": 'Bearer realm="microgate"',
     "jwt": 'Bearer realm="microgate"',
+    "dpop": 'DPoP realm="microgate", algs="ES256 ES384 ES512 EdDSA RS256 RS384 RS512 PS256 PS384 PS512"',
     "basic": 'Basic realm="microgate", charset="UTF-8"',
     "api_key": 'ApiKey realm="microgate"',
     "mutual_tls": 'MutualTLS realm="microgate"',
     "forward": 'Bearer realm="microgate"',
 }
+
+
+def challenged(security: Security) -> tuple[str, ...]:
+    """The kinds of credential that an operation's challenges name: where tokens must be bound, how they are shown."""
+    schemes = security.schemes
+    if security.bound_tokens == "dpop":
+        schemes = tuple(kind for kind in schemes if kind not in ("jwt", "oauth2"))
+    return (*schemes, "dpop") if security.bound_tokens in ("dpop", "any") else schemes
 
 
 class TokenError(Exception):
@@ -127,13 +145,13 @@ class Refusals:
 
     @staticmethod
     def _challenge(text: str, reason: Reason) -> str:
-        # RFC 6750 §3.1: a request without a bearer token learns the scheme and no error.
-        if reason.told and text.startswith("Bearer"):
-            return f'{text}, error="invalid_token", error_description="{reason.told}"'
+        # RFC 6750 §3.1: a request without a bearer token learns the scheme and no error. A proof's errors are DPoP's alone.
+        if reason.told and (text.startswith("DPoP") or (text.startswith("Bearer") and reason.error == INVALID_TOKEN)):
+            return f'{text}, error="{reason.error}", error_description="{reason.told}"'
         return text
 
     def _wso2_challenge(self) -> str:
-        names = [f"OAuth2 {_WSO2_REALM}"] if {"oauth2", "jwt"} & set(self._schemes) else []
+        names = [f"OAuth2 {_WSO2_REALM}"] if {"oauth2", "jwt", "dpop"} & set(self._schemes) else []
         if "basic" in self._schemes:
             names.append(f"Basic Auth {_WSO2_REALM}")
         return " ".join(names) + _WSO2_TEXT
