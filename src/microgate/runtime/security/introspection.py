@@ -70,7 +70,7 @@ class Introspection:
         for is_last in (False, True):
             credentials = await self._credentials.fields()
             reply = await self._service.call(Question("POST", (FORM, self._accept, *credentials), body))
-            if reply.status != 401 or is_last or not self._credentials.refused(credentials):
+            if reply.status not in (401, 403) or is_last or not self._credentials.refused(credentials):
                 break
         return reply
 

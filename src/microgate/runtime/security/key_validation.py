@@ -120,7 +120,7 @@ class _OfOperation:
         for is_last in (False, True):
             credentials = await shared.credentials.fields()
             reply = await shared.service.call(Question("POST", (*messages.FIELDS, *credentials), body))
-            if reply.status != 401 or is_last or not shared.credentials.refused(credentials):
+            if reply.status not in (401, 403) or is_last or not shared.credentials.refused(credentials):
                 break
         if reply.status != 200:
             raise ResultError(f"is {reply.status}")

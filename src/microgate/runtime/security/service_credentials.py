@@ -28,6 +28,7 @@ Fields = tuple[tuple[str, str], ...]
 
 DEFAULT_LIFE_SECONDS = 300.0  # of a token whose answer names none
 MARGIN_SECONDS = 30.0  # before its end a token is renewed, at most a tenth of its life
+FRESH_SECONDS = 5.0  # a token that is not older and is not taken would not be taken anew either
 
 log = logging.getLogger("microgate.security")
 
@@ -74,6 +75,7 @@ class Granted:
         self._renews = renewal is not None and bool(renewal.members.get("refresh_token"))
         self._token = token
         self._until = float("inf")
+        self._given_at = float("-inf")
         self._asked: Shared[None] = Shared()
 
     async def fields(self) -> Fields:
@@ -82,10 +84,11 @@ class Granted:
         return (("Authorization", f"Bearer {self._token}"),)
 
     def refused(self, fields: Fields) -> bool:
-        if self._first is None and not self._renews:
+        if fields != (("Authorization", f"Bearer {self._token}"),):
+            return True  # there is another one already
+        if (self._first is None and not self._renews) or monotonic() < self._given_at + FRESH_SECONDS:
             return False
-        if fields == (("Authorization", f"Bearer {self._token}"),):
-            self._until = 0.0
+        self._until = 0.0
         return True
 
     async def _renew(self) -> None:
@@ -118,7 +121,8 @@ class Granted:
         if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
             raise ServiceError("gives the gateway no token: the answer of its token endpoint has none")
         self._token = token
-        self._until = monotonic() + _life(answer.get("expires_in"))
+        self._given_at = monotonic()
+        self._until = self._given_at + _life(answer.get("expires_in"))
         following = answer.get("refresh_token")
         if isinstance(following, str) and following and self._renewal is not None:
             self._renewal.members["refresh_token"] = following
