@@ -19,7 +19,20 @@ if TYPE_CHECKING:
 PROGRAM = "microgate"
 
 # In the order of a project's life.
-COMMANDS = ("init", "check", "build", "run", "routes", "inspect", "token", "completion", "version", "help")
+COMMANDS = (
+    "init",
+    "check",
+    "build",
+    "run",
+    "routes",
+    "inspect",
+    "token",
+    "key",
+    "hash-password",
+    "completion",
+    "version",
+    "help",
+)
 SYNONYMS = {"validate": "check", "?": "help", "-h": "help", "--help": "help", "-v": "version", "--version": "version"}
 HELP_FLAGS = ("-h", "--help")
 
@@ -53,12 +66,14 @@ def dispatch(words: list[str], console: Console) -> int:
 
         console.data(help_text.of_command(PROGRAM, command))
         return 0
-    return command.run(build_parser(PROGRAM, command).parse_args(rest), console)
+    return command.run(build_parser(PROGRAM, command).parse_intermixed_args(rest), console)
 
 
 def load(name: str) -> Command:
     """The declaration of a command."""
-    module = importlib.import_module(f"microgate.cli.{name}" if name != "help" else "microgate.cli.help_text")
+    module = importlib.import_module(
+        f"microgate.cli.{name.replace('-', '_')}" if name != "help" else "microgate.cli.help_text"
+    )
     command = module.COMMAND
     assert isinstance(command, Command)
     return command

@@ -119,6 +119,7 @@ TOKEN_SERVICE_TIMEOUT = TOKEN_SERVICE._replace(
     label="service.token_timeout", status=504, code=101504, description="Connection timed out"
 )
 NO_ENDPOINT = Kind("route.no_endpoint", 403, 900901, "No Endpoint", "No endpoint for this kind of key", 403)
+ADDRESS = Kind("auth.address", 403, 403, "Forbidden", "Calls from this address are not allowed", 403)
 TRANSPORT = Kind("route.transport", 403, 403, "Forbidden", "This API is not offered over this transport", 403)
 
 SUBSCRIPTION_BLOCKED = _auth(

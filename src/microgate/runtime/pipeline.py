@@ -26,6 +26,7 @@ log = logging.getLogger("microgate.pipeline")
 SEATS = (
     ("identify", "request id and trace context come first, so that every later refusal can be found in the logs"),
     ("cors", "a preflight carries no credentials and uses no quota"),
+    ("address", "who may call at all, before anything that came is believed or costs work"),
     ("transport", "what TLS must have proved is known before any credential is read"),
     ("certificate", "a client's certificate, where the API wants one, whatever credential comes beside it"),
     ("authenticate", "who calls"),
@@ -33,6 +34,7 @@ SEATS = (
     ("revocation", "what was taken away beats every cached verdict"),
     ("authorise", "what the caller may do"),
     ("subscription", "what its application has subscribed to; scopes come first, since they cost less to check"),
+    ("removal", "keys that proved who calls go no further, and no later stage sees them"),
     ("throttle", "counted by who calls, so after authentication; before the dear work of validation"),
     ("validate", "bodies are read only for callers within their limits"),
     ("intercept", "users' code sees only requests that the gateway would forward"),

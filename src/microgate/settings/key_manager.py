@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from microgate.settings.section import Section, acts, later
+from microgate.settings.section import Section, acts
 
 
 class BasicCredentials(Section, frozen=True):
@@ -81,7 +81,9 @@ class KeyManager(Section, frozen=True):
     token_context: Annotated[str, acts("path segment of the token services")] = "oauth2"  # noqa: S105 - a path
     enable_legacy_mode: Annotated[bool, acts("the SOAP service of key validation instead of introspection")] = False
     issuer: Annotated[str, acts("issuer of tokens whose answer names none")] = "https://localhost:9443/oauth2/token"
-    remote_user_claim_retrieval_enabled: Annotated[bool, later("ask for more claims of opaque tokens")] = False
+    remote_user_claim_retrieval_enabled: Annotated[bool, acts("ask for more claims of opaque tokens, for backends")] = (
+        False
+    )
     introspection_url: Annotated[
         str, acts("address of an introspection service (RFC 7662) in place of `serverUrl` and `tokenContext`")
     ] = msgspec.field(name="introspectionURL", default="")

@@ -34,7 +34,16 @@ FLAGS: dict[str, str] = {
     faults.SUBSCRIPTION_INACTIVE.label: "UAEX",
     faults.SUBSCRIPTIONS_UNAVAILABLE.label: "UAEX",
     faults.BACKEND_TOKEN.label: "UAEX",
+    faults.API_KEY_FORBIDDEN.label: "UAEX",
+    faults.KEYS_NOT_ISSUED.label: NO_FLAG,
+    faults.SERVICE_BODY.label: NO_FLAG,
+    faults.SERVICE_RATE.label: "RL",  # rate limited
+    faults.SIGNING_KEY.label: NO_FLAG,
+    faults.TOKEN_SERVICE.label: "UF",
+    faults.TOKEN_SERVICE_BUSY.label: "UO",
+    faults.TOKEN_SERVICE_TIMEOUT.label: "UT",
     faults.NO_ENDPOINT.label: "NC",  # no cluster
+    faults.ADDRESS.label: "UAEX",
     faults.TRANSPORT.label: NO_FLAG,
     faults.HTTPS_REQUIRED.label: NO_FLAG,
     faults.NOT_FOUND.label: "NR",  # no route

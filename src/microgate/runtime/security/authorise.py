@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from microgate.runtime.security.key_holders import is_unscoped
+
 if TYPE_CHECKING:
     from microgate.plan.model import Api, Operation
     from microgate.runtime.exchange import Exchange
@@ -20,16 +22,19 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
     if security.opened_by or not security.scopes or security.alternatives:
         return None
     allowed = frozenset(security.scopes)
+    takes_keys = "api_key" in security.schemes
     refusal = context.refusals(security.schemes).insufficient_scope(security.scopes)
 
     def authorise(exchange: Exchange) -> Fault | None:
         consumer = exchange.consumer
         if consumer is None or allowed.isdisjoint(consumer.scopes):
-            return refusal
+            return None if takes_keys and is_unscoped(consumer) else refusal
         return None
 
     def authorise_all(exchange: Exchange) -> Fault | None:
         consumer = exchange.consumer
-        return refusal if consumer is None or not allowed <= consumer.scopes else None
+        if consumer is None or not allowed <= consumer.scopes:
+            return None if takes_keys and is_unscoped(consumer) else refusal
+        return None
 
     return authorise_all if security.all_scopes else authorise

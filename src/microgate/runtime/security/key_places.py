@@ -1,4 +1,7 @@
-"""Where a request carries an API key: header fields and query parameters, as descriptions name them (WSO2 §3.8, §6.5)."""
+"""Where a request carries an API key: header fields and query parameters, as descriptions name them (WSO2 §3.8, §6.5).
+
+It finds keys and takes them out; what a key is worth is `api_keys.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from microgate.runtime.security.refusals import TokenError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from microgate.plan.model import KeyPlace
+    from microgate.plan.model import KeyPlace, Operation
     from microgate.runtime.exchange import Exchange
+    from microgate.runtime.pipeline import Stage
+    from microgate.runtime.security.context import SecurityContext
 
 Finder: TypeAlias = "Callable[[Exchange], bytes]"
 
@@ -31,6 +36,42 @@ def finder(places: tuple[KeyPlace, ...]) -> Finder:
         return found[0] if found else b""
 
     return find
+
+
+def link(context: SecurityContext, operation: Operation) -> Stage | None:
+    """The stage that takes keys out, whoever else vouched for the caller; None for an operation without keys."""
+    security = operation.security
+    members = [member for alternative in security.alternatives for member in alternative]
+    places = (*security.key_places, *(place for member in members for place in member.key_places))
+    if security.opened_by or not places or not context.settings.api_key.remove_from_out_message:
+        return None
+    return remover(places)
+
+
+def remover(places: tuple[KeyPlace, ...]) -> Stage:
+    """The stage that takes the keys out of a request on its way to a backend; the rest stays byte by byte."""
+    headers = frozenset(place.name.lower().encode() for place in places if place.location == "header")
+    parameters = frozenset(place.name.encode() for place in places if place.location == "query")
+
+    def remove(exchange: Exchange) -> None:
+        if headers:
+            passing = exchange.passing
+            kept = [line for line in passing if line[: line.find(b":")].lower() not in headers]
+            if len(kept) < len(passing):
+                exchange.passing = kept
+        if parameters and b"?" in exchange.target:
+            exchange.target = _without(exchange.target, parameters)
+
+    return remove
+
+
+def _without(target: bytes, names: frozenset[bytes]) -> bytes:
+    path, _, query = target.partition(b"?")
+    pairs = query.split(b"&")
+    kept = [pair for pair in pairs if _decoded(pair.partition(b"=")[0]) not in names]
+    if len(kept) == len(pairs):
+        return target
+    return path + b"?" + b"&".join(kept) if kept else path
 
 
 def query_values(target: bytes, names: frozenset[bytes]) -> list[bytes]:

@@ -56,6 +56,10 @@ def make(kind: str, context: SecurityContext) -> Scheme | None:
         from microgate.runtime.security import opaque
 
         return opaque.make(context)
+    if kind == "basic":
+        from microgate.runtime.security.basic import Basic
+
+        return Basic(context)
     if kind == "api_key":
         from microgate.runtime.security import api_keys
 
