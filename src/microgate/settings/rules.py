@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from microgate.diagnostics import Report
 from microgate.settings import catalogue, user_rules
 from microgate.settings.entries import DEFAULT, Origin, add
-from microgate.settings.key_manager_rules import key_manager
 from microgate.settings.java_classes import java_classes
+from microgate.settings.key_manager_rules import key_manager
 from microgate.settings.model import SHIPPED_KEY_STORE, JwtIssuer, Settings
 
 MAX_UNIX_PATH_BYTES = 107  # sun_path of Linux without its final NUL
@@ -75,11 +75,17 @@ def proxies(settings: Settings, finder: Finder) -> None:
     if listener.proxy_protocol and not listener.trusted_proxies:
         message = f"`listenerConfig.proxyProtocol` needs `{key}`: a PROXY line counts only from a trusted proxy"
         finder.found(catalogue.CONTRADICTION, "listenerConfig.proxyProtocol", message, "list the proxies' networks")
-    if not listener.trusted_proxies:
+    _networks(key, listener.trusted_proxies, finder)
+    _networks("security.allowedAddresses", settings.security.allowed_addresses, finder)
+    _networks("security.deniedAddresses", settings.security.denied_addresses, finder)
+
+
+def _networks(key: str, networks: tuple[str, ...], finder: Finder) -> None:
+    if not networks:
         return
     import ipaddress
 
-    for network in listener.trusted_proxies:
+    for network in networks:
         try:
             ipaddress.ip_network(network)
         except ValueError:

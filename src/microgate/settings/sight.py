@@ -157,7 +157,7 @@ class Analytics(Section, frozen=True):
 class EventHub(Section, frozen=True):
     """Subscriptions and applications from the control plane."""
 
-    enable: Annotated[bool, acts("fetch them")] = False
+    enable: Annotated[bool, acts("fetch them", switch=True)] = False
     service_url: Annotated[str, acts("base address")] = "https://localhost:9443"
     internal_data_context: Annotated[str, acts("path")] = "/internal/data/v1/"
     username: Annotated[str, acts("user there")] = "admin"

@@ -172,7 +172,7 @@ def test_unknown_keys_are_warnings_where_old_files_are_taken_as_they_are(configu
 
 
 def test_users_may_come_from_the_environment(configure):
-    outcome = configure(environ={"b7a_users_jane_doe_password": "x", "b7a_users_jane_doe_scopes": "a,b"})
+    outcome = configure(environ={"b7a_users_jane_doe_password": "0" * 40, "b7a_users_jane_doe_scopes": "a,b"})
     assert outcome.errors == []
     assert {name: user.scopes for name, user in outcome.b7a.users.items()} == {"jane_doe": "a,b"}
 
