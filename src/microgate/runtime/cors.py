@@ -1,0 +1,157 @@
+"""Which pages of other origins may read answers, and the answers to preflights (Fetch standard, WSO2 §3.5 and §6.12).
+
+Only APIs with `x-wso2-cors` come here: their answers, faults included, have the gateway's fields in place of the backend's. A
+preflight goes to a path without an OPTIONS operation, so routing misses it; assembly then asks `Sites`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from microgate.plan.paths import parse_template
+from microgate.runtime.faults import Answer, Fault
+from microgate.runtime.router import Route, Router
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from microgate.plan.model import Api, Cors, Plan
+    from microgate.runtime.exchange import Exchange, Lines
+    from microgate.runtime.pipeline import AnswerStage, Operation, Stage
+
+    Find = Callable[[bytes, bytes, str], object]
+    Headers = list[tuple[bytes, bytes]]
+
+_PREFIX = b"access-control-"
+_ANY = "*"
+_NO_METHOD = "ANY"  # the one method of the routes that tell which API owns a path
+
+
+class _Rules:
+    """One API's rules as bytes."""
+
+    def __init__(self, cors: Cors) -> None:
+        self._any_origin = _ANY in cors.origins
+        self._origins = frozenset(origin.encode() for origin in cors.origins)
+        self._methods = frozenset(cors.methods)
+        self._headers = frozenset(name.lower().encode() for name in cors.headers)
+        self._any_header = _ANY in cors.headers
+        self.fixed: Headers = [(b"Access-Control-Allow-Credentials", b"true")] if cors.credentials else []
+
+    def origin(self, exchange: Exchange) -> bytes:
+        """The request's origin where it may call, else b"". Browsers send one; more than one is nobody's."""
+        values = exchange.values(b"origin")
+        if len(values) != 1 or not values[0]:
+            return b""
+        return values[0] if self._any_origin or values[0].lower() in self._origins else b""
+
+    def takes_method(self, method: str) -> bool:
+        return method in self._methods or _ANY in self._methods
+
+    def takes_headers(self, names: list[bytes]) -> bool:
+        return self._any_header or all(name.lower() in self._headers for name in names)
+
+
+def answer_stage(cors: Cors) -> AnswerStage:
+    """The stage for all answers of an API to requests that are no preflights."""
+    rules = _Rules(cors)
+    extra = [b"%b: %b" % pair for pair in rules.fixed]
+    if cors.expose_headers:
+        extra.append(b"Access-Control-Expose-Headers: " + ", ".join(cors.expose_headers).encode())
+
+    def admit_page(exchange: Exchange, lines: Lines) -> None:
+        if any(line[: len(_PREFIX)].lower() == _PREFIX for line in lines):
+            lines[:] = [line for line in lines if line[: len(_PREFIX)].lower() != _PREFIX]
+        if not _varies(lines):
+            lines.append(b"Vary: Origin")
+        origin = rules.origin(exchange)
+        if origin:
+            lines.append(b"Access-Control-Allow-Origin: " + origin)
+            lines.extend(extra)
+
+    return admit_page
+
+
+def preflight_stage(cors: Cors, find: Find) -> Stage:
+    """The stage that answers OPTIONS for paths that have no such operation. `find` is the router's.
+
+    What may not be done is answered without the fields that would allow it (WSO2 §6.12), so that the browser refuses it.
+    """
+    rules = _Rules(cors)
+
+    def answer_preflight(exchange: Exchange) -> Answer:
+        headers: Headers = [
+            (b"Vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
+        ]
+        origin = rules.origin(exchange)
+        methods = exchange.values(b"access-control-request-method")
+        wanted = [
+            name
+            for value in exchange.values(b"access-control-request-headers")
+            for part in value.split(b",")
+            if (name := part.strip(b" \t"))
+        ]
+        method = methods[0].decode("latin-1") if len(methods) == 1 else ""
+        if (
+            not origin
+            or not rules.takes_method(method)
+            or not rules.takes_headers(wanted)
+            or isinstance(find(exchange.authority, exchange.path, method), Fault)
+        ):
+            headers.extend(_allowed(find(exchange.authority, exchange.path, "OPTIONS")))
+            return Answer(200, headers)
+        headers.append((b"Access-Control-Allow-Origin", origin))
+        headers.append((b"Access-Control-Allow-Methods", methods[0]))
+        if wanted:
+            headers.append((b"Access-Control-Allow-Headers", b", ".join(wanted)))
+        if cors.max_age_s >= 0:
+            headers.append((b"Access-Control-Max-Age", b"%d" % cors.max_age_s))
+        headers.extend(rules.fixed)
+        return Answer(200, headers)
+
+    return answer_preflight
+
+
+def _allowed(miss: object) -> Headers:
+    """The field that names a path's methods, with the one that the gateway answers itself."""
+    found = miss.headers if isinstance(miss, Fault) else ()
+    return [(name, value + b", OPTIONS") for name, value in found if name == b"Allow"]
+
+
+def _varies(lines: Lines) -> bool:
+    """Whether caches know already that the answer depends on the origin."""
+    for line in lines:
+        if line[:5].lower() == b"vary:":
+            names = [name.strip(b" \t") for name in line[5:].lower().split(b",")]
+            if b"origin" in names or b"*" in names:
+                return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What stands for the operation of an API where a request has none."""
+
+    preflight: Operation
+    other: Operation
+
+
+class Sites:
+    """The APIs of a plan with rules, found by path where no operation was. Made where there is one at least."""
+
+    def __init__(self, plan: Plan, make: Callable[[Api, Cors], Site]) -> None:
+        self._make = make
+        self._made: dict[str, Site] = {}
+        # All APIs are here: a longer base path without rules keeps those of a shorter one off its paths.
+        template = parse_template("/*")
+        self._owners = Router([Route(api.hosts, api.base_path, template, _NO_METHOD, api) for api in plan.apis])
+
+    def find(self, exchange: Exchange) -> Site | None:
+        """What the API that owns the path has; None for a path of nobody, or of an API without rules."""
+        api = self._owners.find(exchange.authority, exchange.path, _NO_METHOD)
+        if isinstance(api, Fault) or api.cors is None:
+            return None
+        if api.id not in self._made:
+            self._made[api.id] = self._make(api, api.cors)
+        return self._made[api.id]
