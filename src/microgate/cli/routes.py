@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from microgate.cli import tables, targets
+from microgate.cli import access_text, tables, targets
 from microgate.cli.declaration import OUTPUT, Argument, Command, Option
 from microgate.cli.output import put
 
@@ -42,7 +42,7 @@ def _row(plan: Plan, api: Api, operation: Operation) -> tuple[str, ...]:
     return (
         operation.method,
         hosts + _path(api, operation),
-        _security(operation),
+        access_text.text(api, operation),
         _limit(api, operation),
         " ".join(_urls(plan, operation.production)) or "-",
         " ".join(_urls(plan, operation.sandbox)) or "-",
@@ -52,14 +52,6 @@ def _row(plan: Plan, api: Api, operation: Operation) -> tuple[str, ...]:
 
 def _path(api: Api, operation: Operation) -> str:
     return ("" if api.base_path == "/" else api.base_path) + operation.path
-
-
-def _security(operation: Operation) -> str:
-    security = operation.security
-    if security.opened_by:
-        return "open"
-    text = "|".join(security.schemes)
-    return f"{text} ({'|'.join(security.scopes)})" if security.scopes else text
 
 
 def _limit(api: Api, operation: Operation) -> str:
@@ -91,10 +83,7 @@ def _facts(plan: Plan, api: Api, operation: Operation) -> dict[str, Any]:
         "method": operation.method,
         "path": _path(api, operation),
         "hosts": api.hosts,
-        "open": bool(operation.security.opened_by),
-        "openedBy": operation.security.opened_by,
-        "schemes": operation.security.schemes,
-        "scopes": operation.security.scopes,
+        **access_text.facts(api, operation),
         "tier": api.tier or operation.tier,
         "maxBodyBytes": operation.max_body_bytes,
         "production": _urls(plan, operation.production),

@@ -76,7 +76,12 @@ class Access:
         choice = self._choice(operation, requirements, kept_closed=kept_closed)
         application = self._application(operation)
         scope_rule = operation.extensions.all_scopes or self._extensions.all_scopes
-        if scope_rule is not None and not scope_rule.value and choice.alternatives and self._once(scope_rule.at.where):
+        if (
+            scope_rule is not None
+            and not scope_rule.value
+            and choice.alternatives
+            and self._once(scope_rule.at.identity)
+        ):
             message = "`x-microgate-scopes: any` has no effect: `security` is read literally"
             self._report.add(scope_rule.at.diagnostic(catalogue.EXTENSION_WITHOUT_EFFECT, message, "remove it"))
         return Security(
@@ -147,7 +152,7 @@ class Access:
         return _Choice(named, places if API_KEY in named else ())
 
     def _check_literal(self, application: Located[ApplicationSecurity], requirements: Requirements | None) -> None:
-        if self.reading == LITERAL and requirements is not None and self._once(application.at.where):
+        if self.reading == LITERAL and requirements is not None and self._once(application.at.identity):
             message = "`x-wso2-application-security` names schemes, and so does `security`, which is read literally"
             hint = f"remove `security-types`, or read it as 3.x does with `x-microgate-security: {WSO2}`"
             self._report.add(application.at.diagnostic(catalogue.CONTRADICTION, message, hint))
@@ -173,7 +178,7 @@ class Access:
         return "dpop" if requirements is not None and self._readings.takes_dpop_only(requirements) else ""
 
     def _say_closed(self, requirements: Requirements, operation: Operation, *, inherited: bool) -> None:
-        if not self._once("closed", requirements.at.where):
+        if not self._once("closed", requirements.at.identity):
             return
         what = "operations stay closed" if inherited else f"`{shown(operation.id)}` stays closed"
         message = f"{requirements.asked} opens nothing: {what}"

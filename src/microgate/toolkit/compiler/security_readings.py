@@ -109,7 +109,7 @@ class Readings:
             names = [named.scheme for named in alternative if self.kind(named.scheme)]
             demanded = self._of_alternative(alternative)
             kinds = [kind for name in names if (kind := self.kind(name)) in demanded]
-            if len(kinds) < 2 or not self._once("flattened", alternative[0].at.where, *names):
+            if len(kinds) < 2 or not self._once("flattened", alternative[0].at.identity, *names):
                 continue
             listed = ", ".join(f"`{shown(name)}`" for name in names)
             message = f"{listed} are asked for together, but any one of them suffices"
@@ -127,7 +127,7 @@ class Readings:
             if all(self.kind(named.scheme) for named in alternative):
                 found.extend(self._members(alternative, scope))
         self._say_unchecked(requirements, literal=True)
-        if not found and self._once("nobody", requirements.at.where):
+        if not found and self._once("nobody", requirements.at.identity):
             message = "no alternative of `security` can be met: none has only schemes that can be checked"
             self._report.add(requirements.at.diagnostic(catalogue.CONTRADICTION, message, UNCHECKED_HINT))
         return tuple(dict.fromkeys(found))

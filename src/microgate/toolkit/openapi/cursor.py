@@ -35,6 +35,11 @@ class Spot:
         """`file:line`, for messages that name a second place."""
         return f"{self.document.name}:{line_and_column(self.place)[0]}"
 
+    @property
+    def identity(self) -> str:
+        """What no other place has, also where a whole document stands on one line."""
+        return f"{self.document.name}:{self.place}"
+
     def diagnostic(self, code: Code, message: str, hint: str = "") -> Diagnostic:
         """A finding about what stands here."""
         return self.document.diagnostic(code, message, self.place, hint=hint, pointer=self.pointer)
