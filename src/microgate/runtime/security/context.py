@@ -158,6 +158,10 @@ def _leave(consumer: Consumer, credential: bytes) -> None:
 def prove(settings: Settings, plan: Plan) -> None:
     """Raise KeyMaterialError for a configured key that cannot be had: for the supervisor, before anything serves."""
     SecurityContext(settings, None)
+    if settings.revocation.in_use:
+        from microgate.runtime.security.revocation import jobs as revocation
+
+        revocation.prove(plan, settings)
     if settings.backend_jwt.jwt_generator_enabled:
         from microgate.runtime.security import backend_signer
 

@@ -36,16 +36,27 @@ class Book:
         self._added = counter("revocations_added")
         self._misread = counter("revocations_misread")
         self._trouble: str | None = None
+        self._reading = False
         self._misread_told = False
         self._full_told = False
 
+    def begin(self) -> None:
+        """A whole reading begins: what is added from now on belongs to it, even where the reading itself just missed it."""
+        if not self._reading:
+            self._reading = True
+            self._table.set_source(self._source, READING, 1 - self._table.of_source(self._source, READING))
+
     async def replace(self, said: Iterable[object]) -> None:
         """All that the source says; what it said before and no longer does stands only until no clock could take it for new."""
-        written, source = self._table, self._source
-        written.set_source(source, READING, 1 - written.of_source(source, READING))
-        count = await self._enter(said)
-        await self._in_pieces(written.release_unread(source, self.linger_until()))
-        written.set_source(source, LOADED, 1)
+        self.begin()
+        await self.finish(await self._enter(said))
+
+    async def finish(self, count: int) -> None:
+        """The reading that began was whole, with so many entries."""
+        self._reading = False
+        for _ in self._table.release_unread(self._source, self.linger_until()):
+            await asyncio.sleep(0)
+        self._table.set_source(self._source, LOADED, 1)
         self._up(f"{count} entries")
 
     async def add(self, said: Iterable[object]) -> None:
@@ -124,8 +135,3 @@ class Book:
                 *(refused, self.name),
             )
         self._full_told = refused > 0
-
-    @staticmethod
-    async def _in_pieces(steps: Iterable[None]) -> None:
-        for _ in steps:
-            await asyncio.sleep(0)

@@ -143,6 +143,8 @@ class _Keeper:
         self._closes = settings.revocation.when_unavailable == "closed"
         self._tolerated = settings.revocation.tolerated_outage_in_millis / 1000
         self._terms = Terms.of(settings)
+        self._capacity = settings.revocation.capacity
+        self._refused_before = 0
         self._places = [SOURCES.index(place) for place in places]
         self._sweep: Iterator[None] = iter(())
 
@@ -174,15 +176,17 @@ class _Keeper:
                 return
 
     def _mind_the_door(self) -> None:
-        closed = self._closes and any(self._is_missed(source) for source in self._places)
+        if len(self._table) < self._capacity:
+            self._refused_before = self._table.cells[table.REFUSED_ENTRIES]
+        overflows = self._table.cells[table.REFUSED_ENTRIES] > self._refused_before
+        closed = self._closes and (overflows or any(self._is_missed(source) for source in self._places))
         if closed == bool(self._table.cells[table.CLOSED]):
             return
         self._table.cells[table.CLOSED] = int(closed)
         self._table.turn()
         if closed:
-            log.error(
-                "it is not known what was revoked: every credential is answered 503 until a source is there again"
-            )
+            until = "there is room in the table" if overflows else "the source is there"
+            log.error("it is not known what was revoked: every credential is answered 503 until %s", until)
         else:
             log.info("it is known what was revoked: credentials are taken")
 
