@@ -110,9 +110,6 @@ WRONG = [
 ]
 
 RESTRICTIONS = [
-    "[security]\nvalidateSubscriptions = true\n",
-    f'[[jwtTokenConfig]]\nissuer = "a"\n{KEY}\nvalidateSubscription = true\n'.replace(KEY, "certificateAlias='x'"),
-    '[[jwtTokenConfig]]\nissuer = "a"\ncertificateAlias="x"\nclaimMapperClassName = "org.example.Mapper"\n',
     "[validationConfig]\nenableRequestValidation = true\n",
     "[validationConfig]\nenableResponseValidation = true\n",
     "[throttlingConfig]\nenabledGlobalTMEventPublishing = true\n",
@@ -143,8 +140,38 @@ def test_a_restriction_without_a_home_refuses_the_start(configure, text):
     assert [one.code for one in configure(text, strict=False).errors] == ["MG509"]
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "ours"),
+    [
+        (
+            '[[jwtTokenConfig]]\nissuer = "a"\ncertificateAlias="x"\nclaimMapperClassName = "org.example.Mapper"\n',
+            "`org.example.Mapper`, which cannot run here",
+            "`claimMapper`",
+        ),
+        ("[jwtGeneratorConfig]\ngeneratorImpl = 'org.example.Mine'\n", "`org.example.Mine`", "`generator`"),
+        (
+            "[jwtGeneratorConfig.claimRetrieval]\nretrieverImpl = 'org.example.Mine'\n",
+            "`org.example.Mine`",
+            "`claimRetrieval.retriever`",
+        ),
+    ],
+)
+def test_a_java_class_refuses_the_start_and_names_what_takes_its_place(configure, text, message, ours):
+    (error,) = configure(text, strict=False).errors
+    assert error.code == "MG509"
+    assert message in error.message
+    assert ours in error.hint
+    assert error.line
+
+
+def test_a_registered_claim_cannot_be_renamed(configure):
+    text = '[[jwtTokenConfig]]\nissuer = "a"\ncertificateAlias="x"\nclaims = [{ remoteClaim = "user", localClaim = "sub" }]\n'
+    (error,) = configure(text).errors
+    assert (error.code, "`sub`" in error.message) == ("MG504", True)
+
+
 def test_all_findings_are_shown_at_once_in_the_order_of_the_file(configure):
-    text = "[listenerConfig]\nhttpPrt = 1\nhttpsPort = 'x'\ntrustedProxies = ['x']\n[security]\nvalidateSubscriptions = true\n"
+    text = "[listenerConfig]\nhttpPrt = 1\nhttpsPort = 'x'\ntrustedProxies = ['x']\n[validationConfig]\nenableRequestValidation = true\n"
     outcome = configure(text, overrides={"no.such": "1"}, environ={"listenerConfig_maxConnection": "5"})
     assert [(one.code, one.file.rpartition("/")[2], one.line) for one in outcome.errors] == [
         ("MG502", "micro-gw.conf", 2),
