@@ -35,6 +35,11 @@ FLAGS: dict[str, str] = {
     faults.SUBSCRIPTIONS_UNAVAILABLE.label: "UAEX",
     faults.BACKEND_TOKEN.label: "UAEX",
     faults.API_KEY_FORBIDDEN.label: "UAEX",
+    faults.BASIC_CREDENTIALS.label: "UAEX",
+    faults.BASIC_FORMAT.label: "UAEX",
+    faults.BASIC_GUESSING.label: "UAEX",
+    faults.BASIC_BUSY.label: "UAEX",
+    faults.USER_STORE_DOWN.label: "UAEX",
     faults.KEYS_NOT_ISSUED.label: NO_FLAG,
     faults.SERVICE_BODY.label: NO_FLAG,
     faults.SERVICE_RATE.label: "RL",  # rate limited

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from microgate.runtime import faults
 from microgate.runtime.observability.exposition import render
 from microgate.runtime.observability.flags import FLAGS
 from microgate.runtime.observability.ledger import Ledger
@@ -27,6 +28,12 @@ def test_every_metric_is_on_the_page_and_none_that_there_is_not(plan):
     exported = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     documented = set(re.findall(r"`((?:http|microgate)_[a-z_]+)`", PAGE)) - set(FIELDS)
     assert documented - {"http_request_method", "http_route", "http_response_status_code"} == exported
+
+
+def test_every_fault_has_a_flag():
+    """A line of the access log cannot be written without one."""
+    kinds = [kind for kind in vars(faults).values() if isinstance(kind, faults.Kind)]
+    assert [kind.label for kind in kinds if kind.label not in FLAGS] == []
 
 
 @pytest.mark.parametrize("label", sorted(FLAGS))
