@@ -115,9 +115,10 @@ class Connection:
         await self._writer.start_tls(tls, server_hostname=host)
 
     def close(self) -> None:
+        """Say goodbye, and wait for nothing."""
         if self.is_usable:
             self._writer.write(_message(self._number + 1, bytes((_UNBIND, 0))))
-        self._writer.close()
+        self.abort()
 
     def abort(self) -> None:
         self._writer.transport.abort()
