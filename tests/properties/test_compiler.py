@@ -51,6 +51,14 @@ LIKELY = st.sampled_from(
         {"enabled": True},
         "java:a.b.C",
         "mandatory",
+        "literal",
+        "all",
+        "dpop",
+        {"allow": ["10.0.0.0/8", "::1"], "deny": ["10.1.2.3/40", "fe80::%1"]},
+        {"url": "https://a.example", "send-headers": ["A", "Host"], "cache-by": ["B"], "cache-seconds": 5},
+        {"expose-headers": ["X-A"], "max-age": 10},
+        {"access-control-allow-origins": ["*", "https://a.example/"], "accessControlAllowCredentials": True},
+        {"security-types": ["api_key", "mutual_ssl", "basic_auth"]},
         True,
         1024,
     ]
@@ -89,7 +97,9 @@ def descriptions(draw):
                 optional={
                     "security": SECURITY,
                     "components": VALUES,
-                    "securityDefinitions": st.just({"o": {"type": "oauth2"}, "k": {"type": "apiKey"}}),
+                    "securityDefinitions": st.just(
+                        {"o": {"type": "oauth2"}, "k": {"type": "apiKey", "in": "query", "name": "k"}}
+                    ),
                     "host": SCALARS,
                     "basePath": SCALARS,
                     "schemes": VALUES,

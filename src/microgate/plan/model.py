@@ -69,7 +69,7 @@ class Requirement(_Struct, frozen=True):
 
 
 class Security(_Struct, frozen=True):
-    """Who may call an operation. Closed unless `opened_by` names the extension that opened it."""
+    """Who may call an operation. Closed unless `opened_by` says what opened it."""
 
     schemes: tuple[str, ...] = (
         "oauth2",

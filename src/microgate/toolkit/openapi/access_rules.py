@@ -47,6 +47,9 @@ def _network(item: Cursor, reader: Reader) -> str | None:
     text = reader.text(item)
     if text is None:
         return None
+    if "%" in text:
+        reader.wrong(item, "an IP address or a network", "leave out the zone; an address is meant on every link")
+        return None
     try:
         return _canonical(ipaddress.ip_network(text.strip()))
     except ValueError:
