@@ -19,6 +19,8 @@ from microgate.runtime.security import basic, passwords
 from microgate.runtime.security.basic import Basic
 from microgate.runtime.security.context import SecurityContext
 from microgate.runtime.security.refusals import TokenError
+from microgate.runtime.security.turns import BusyError
+from microgate.runtime.security.user_stores.store import Found, Refused, StoreDownError, UserStore
 from microgate.settings.model import B7a, Settings
 from microgate.settings.security import User
 from microgate.settings.stored_passwords import read_stored
@@ -334,3 +336,89 @@ def test_no_text_is_more_than_refused_as_a_stored_password(text):
         read_stored(text)
     except UnknownFormError as error:
         assert text not in str(error) or len(text) < 4  # noqa: PT017 - either outcome is right
+
+
+# Several stores.
+
+
+class Told(UserStore):
+    """A store that says what it is told, and counts."""
+
+    def __init__(self, name, said, *, passes_when_down=False, cache_s=300.0):
+        super().__init__(name, cache_s, passes_when_down=passes_when_down)
+        self.said = said
+        self.asked = 0
+
+    async def check(self, attempt):
+        self.asked += 1
+        if isinstance(self.said, Exception):
+            raise self.said
+        return self.said
+
+
+def _over(*stores: Told, rules: BasicAuth | None = None) -> World:
+    world = World({}, rules=rules)
+    world.judge._stores = stores
+    return world
+
+
+FOUND, UNKNOWN, WRONG, DOWN = Found("ann"), Refused.UNKNOWN, Refused.WRONG, StoreDownError("is gone")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "answer", "asked"),
+    [
+        (FOUND, FOUND, "ann", 0),
+        (UNKNOWN, FOUND, "ann", 1),
+        (WRONG, FOUND, "auth.basic.password", 0),
+        (UNKNOWN, UNKNOWN, "auth.basic.password", 1),
+        (DOWN, FOUND, "auth.basic.store_down", 0),
+        (BusyError(), FOUND, "auth.basic.busy", 0),
+    ],
+)
+def test_the_first_store_that_knows_the_name_decides(first, second, answer, asked):
+    stores = Told("first", first), Told("second", second)
+    assert _over(*stores).says(credential("ann", "password")) == answer
+    assert stores[1].asked == asked
+
+
+def test_a_store_that_is_down_is_passed_by_where_the_settings_say_so(caplog):
+    stores = Told("first", DOWN, passes_when_down=True), Told("second", FOUND, cache_s=0)
+    world = _over(*stores)
+    for _ in range(3):
+        assert world.says(credential("ann", "password")) == "ann"
+    stores[0].said = UNKNOWN
+    assert world.says(credential("ann", "password")) == "ann"
+    assert [record.getMessage() for record in caplog.records] == [
+        "the user store `first` is gone",
+        "the user store `first` answers again",
+    ]
+
+
+def test_a_store_that_is_down_is_no_failure_of_the_caller():
+    store = Told("first", DOWN)
+    world = _over(store, rules=BasicAuth(failures_per_address=1))
+    for _ in range(5):
+        assert world.says(credential("ann", "password")) == "auth.basic.store_down"
+    store.said = FOUND
+    assert world.says(credential("ann", "password")) == "ann"
+
+
+def test_a_right_password_of_a_store_is_remembered_for_its_time():
+    store = Told("first", FOUND, cache_s=60)
+    world = _over(store)
+    for seconds in (0, 59, 2):
+        world.clock.now += seconds
+        assert world.says(credential("ann", "password")) == "ann"
+    assert store.asked == 2
+
+
+def test_news_of_a_store_ends_what_is_remembered():
+    store = Told("first", FOUND)
+    world = _over(store)
+    world.judge._watched = (store,)
+    assert world.says(credential("ann", "password")) == "ann"
+    store.said = WRONG
+    assert world.says(credential("ann", "password")) == "ann"
+    store.changed = lambda: True
+    assert world.says(credential("ann", "password")) == "auth.basic.password"
