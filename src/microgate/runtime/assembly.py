@@ -87,8 +87,8 @@ class Gateway:
         self._settings = settings
         # Without a listener of our own, HTTPS is spoken by what stands in front, where clients expect it.
         self._https_port = services.https_port or transport.HTTPS_PORT
-        self._clients = Watch(services.loop, SLOW_WATCH_SECONDS, checks=True)
-        self._exchanges = Watch(services.loop, FAST_WATCH_SECONDS, checks=True)
+        self._clients = Watch(services.loop, SLOW_WATCH_SECONDS, looks=True)
+        self._exchanges = Watch(services.loop, FAST_WATCH_SECONDS, looks=True)
         self._accounting = accounting.Accounting(plan, settings, services)
         counter = self._accounting.metrics.counter
         counts = Counts(self._accounting.metrics.gauge, counter)

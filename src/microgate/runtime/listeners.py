@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from microgate.errors import StartError
 from microgate.runtime.port_holder import find_holder
-from microgate.runtime.protocols.pieces import bound_unsent
+from microgate.runtime.protocols.pieces import bound_held
 
 if TYPE_CHECKING:
     from microgate.settings.model import Settings
@@ -154,7 +154,7 @@ def _bind(family: socket.AddressFamily, address: tuple[str, int], *, shared: boo
         if family == socket.AF_INET6:
             # `::` serves IPv4 as well, whatever the system's own default is.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address[0] != "::"))
-        bound_unsent(sock)  # connections inherit it
+        bound_held(sock)  # connections inherit it
         sock.bind(address)
     except BaseException:
         sock.close()

@@ -58,6 +58,7 @@ class Bounds:
     """What one endpoint allows its connections: times in seconds, sizes in bytes, `max_body_bytes` -1 for any."""
 
     __slots__ = (
+        "first",
         "idle",
         "kinds",
         "known",
@@ -84,6 +85,7 @@ class Bounds:
         self.response = response
         self.idle = idle
         self.total = total or NEVER
+        self.first = min(self.response, self.total)  # until the first byte of an answer
         self.max_status_bytes = limits.max_status_line_length
         self.max_header_bytes = limits.max_header_size
         self.max_body_bytes = limits.max_entity_body_size
@@ -112,6 +114,7 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_bounds",
         "_chunked",
+        "_ends_at",
         "_fresh",
         "_head",
         "_input",
@@ -137,6 +140,7 @@ class ClientConnection(asyncio.Protocol):
         self.active = True  # counted by the pool as serving or about to serve
         self.deadline = NEVER
         self.idle_since = 0.0
+        self._ends_at = NEVER  # the latest moment for the end of the answer
         self._head: Head
         self._input: AnswerInput | None = None
         self._served = 0
@@ -157,7 +161,8 @@ class ClientConnection(asyncio.Protocol):
         self._replay = [] if self._served and exchange.method in IDEMPOTENT else None
         self._served += 1
         now = exchange.upstream_started = monotonic()
-        self.deadline = now + self._bounds.response
+        self._ends_at = now + self._bounds.total
+        self.deadline = now + self._bounds.first
         self.transport.write(head(exchange))
         if exchange.request_complete and exchange.held is None and not self._chunked:
             exchange.upstream = self
@@ -166,6 +171,10 @@ class ClientConnection(asyncio.Protocol):
             self._sent = False
             self._replay_bytes = 0
             exchange.attach(self)
+
+    def _allow(self, seconds: float) -> None:
+        """Time for the next piece, within that for the whole."""
+        self.deadline = min(monotonic() + seconds, self._ends_at)
 
     def is_gone(self) -> bool:
         return peers.is_gone(self.transport)
@@ -179,7 +188,7 @@ class ClientConnection(asyncio.Protocol):
             self._replay_bytes += len(chunk)
             if self._replay_bytes > REPLAY_BYTES:
                 self._replay = None
-        self.deadline = monotonic() + self._bounds.idle
+        self._allow(self._bounds.idle)
         if self._chunked:
             self.transport.writelines((b"%x\r\n" % len(chunk), chunk, b"\r\n"))
         else:
@@ -189,7 +198,7 @@ class ClientConnection(asyncio.Protocol):
         self._sent = True
         if self._chunked:
             self.transport.write(b"\r\n".join((b"0", *(trailers or ()), b"\r\n")))
-        self.deadline = monotonic() + self._bounds.response
+        self._allow(self._bounds.response)
 
     def abort(self) -> None:
         self.exchange = None
@@ -201,7 +210,7 @@ class ClientConnection(asyncio.Protocol):
     def pause_answer(self) -> None:
         if not self._paused:
             self._paused = True
-            self.deadline = NEVER
+            self.deadline = self._ends_at
             self.transport.pause_reading()
 
     def resume_answer(self) -> None:
@@ -209,14 +218,14 @@ class ClientConnection(asyncio.Protocol):
             self._paused = False
             if self._pieces is not None:
                 self._pieces.waited()
-            self.deadline = monotonic() + self._bounds.idle
+            self._allow(self._bounds.idle)
             self.transport.resume_reading()
 
     # The transport's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses
-        self.transport.set_write_buffer_limits(pieces.MIN_PIECE_BYTES)
+        self.transport.set_write_buffer_limits(0)  # whoever does not read is seen at once
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
@@ -243,7 +252,7 @@ class ClientConnection(asyncio.Protocol):
             self._end(reusable=given.reusable and self._sent)
             return
         if not self._paused and self._sent and given.started:
-            self.deadline = monotonic() + self._bounds.idle
+            self._allow(self._bounds.idle)
         if self._pieces is None and exchange.bytes_out > LONG_BODY_BYTES and self.exchange is exchange:
             self._pieces = PieceReader(self, self.transport, exchange.downstream.room)
             self._pieces.begin(paused=self._paused)
@@ -329,7 +338,7 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         if self.exchange is not None:
-            self.deadline = monotonic() + self._bounds.idle
+            self._allow(self._bounds.idle)
             self.exchange.downstream.resume_body()
 
     # The end of an answer.
@@ -358,15 +367,11 @@ class ClientConnection(asyncio.Protocol):
     def on_deadline(self) -> None:
         if self.exchange is not None:
             waiting = self._fresh and self._sent
-            self._lose(Fault(faults.BACKEND_TIMEOUT, f"backend.{'response' if waiting else 'idle'}_timeout"))
+            which = "total" if monotonic() >= self._ends_at else "response" if waiting else "idle"
+            self._lose(Fault(faults.BACKEND_TIMEOUT, f"backend.{which}_timeout"))
 
-    def on_sweep(self) -> None:
-        exchange = self.exchange
-        if exchange is None:
-            return
-        if monotonic() - exchange.upstream_started > self._bounds.total:
-            self._lose(Fault(faults.BACKEND_TIMEOUT, "backend.total_timeout"))
-        elif self._paused and peers.is_reset(self.transport):
+    def on_look(self) -> None:
+        if self.exchange is not None and self._paused and peers.is_reset(self.transport):
             self._lose(Fault(faults.BACKEND_CLOSED))
 
 

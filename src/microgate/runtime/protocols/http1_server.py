@@ -88,7 +88,7 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses
         self._transport = transport
-        transport.set_write_buffer_limits(pieces.MIN_PIECE_BYTES)
+        transport.set_write_buffer_limits(0)  # whoever does not read is seen at once
         self._set_peer(peers.address(transport))
         if self._introduced:
             self._set_peer(self._introduced)
@@ -454,7 +454,7 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
             self._door.count_idle_closed(1)
             self._close()
 
-    def on_sweep(self) -> None:
+    def on_look(self) -> None:
         left = peers.is_reset if self._door.half_close else peers.is_gone
         if not self._reading and left(self._transport):
             self._transport.abort()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import struct
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 _TCP_ESTABLISHED = 1
 _TCP_CLOSE = 7
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_NO_TCP = frozenset({errno.EOPNOTSUPP, errno.ENOPROTOOPT})  # a Unix socket
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -92,13 +94,19 @@ def is_reset(transport: Transport) -> bool:
 def _tcp_state(transport: Transport) -> int:
     """The kernel's word; where there is none, the connection is taken for established."""
     sock = transport.get_extra_info("socket")
-    if _TCP_INFO is None or sock is None or sock.family == socket.AF_UNIX:
+    if _TCP_INFO is None or sock is None:
         return _TCP_ESTABLISHED
+    # The loop's own socket object would cost ten times as much for each question.
     try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)
+        asked = socket.SocketType(socket.AF_INET, socket.SOCK_STREAM, 0, sock.fileno())
     except OSError:
         return _TCP_CLOSE
-    return int(info[0])
+    try:
+        return asked.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0]
+    except OSError as error:
+        return _TCP_ESTABLISHED if error.errno in _NO_TCP else _TCP_CLOSE
+    finally:
+        asked.detach()
 
 
 def reset(transport: Transport) -> None:

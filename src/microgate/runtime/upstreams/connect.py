@@ -13,7 +13,7 @@ import ssl
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from microgate.runtime.protocols.pieces import bound_unsent
+from microgate.runtime.protocols.pieces import bound_held
 from microgate.runtime.upstreams.resolver import ResolveError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class Connector:
         try:
             made.setblocking(False)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            bound_unsent(made)
+            bound_held(made)
             await self._loop.sock_connect(made, info[0][4])
         except OSError as error:
             made.close()

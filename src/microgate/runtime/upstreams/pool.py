@@ -219,7 +219,7 @@ class Pool:
             exchange.fail(Fault(faults.BACKEND_BUSY))
         self.deadline = self._waiting[0].until if self._waiting else NEVER
 
-    def on_sweep(self) -> None:
+    def on_look(self) -> None:
         """Close connections that nobody has used for long; the oldest are first."""
         oldest = monotonic() - self._limits.idle_timeout
         while self._idle and self._idle[0].idle_since < oldest:
