@@ -120,8 +120,8 @@ def _check(folder: Path, kind: str, flood: Flood, cost_kb: float, noise_seconds:
 @pytest.mark.parametrize(
     ("kind", "flood", "cost_kb", "noise_seconds"),
     [
-        ("heads", Flood(1_000, 1_000, 2), GOAL_KB, 0.05),
-        ("bodies", Flood(600, 400, 2), GOAL_KB, 0.05),
+        ("heads", Flood(1_000, 1_000, 2), GOAL_KB, 0.2),
+        ("bodies", Flood(600, 400, 2), GOAL_KB, 0.2),
         (
             "readers",
             Flood(600, 400, 2),
