@@ -110,7 +110,7 @@ def test_a_pipe_that_is_read_slowly_gets_every_line_that_is_not_counted_as_dropp
     wait_until(everything_came)
     numbers = numbers_in(read)
     assert numbers == sorted(set(numbers))
-    assert max(numbers) < 99
+    assert len(numbers) < 100
 
 
 def test_a_pipe_that_nobody_reads_holds_up_nobody(world, pipe):
