@@ -88,10 +88,11 @@ class _Holding:
         return b"".join(exchange.values(self._header))
 
     def _check_certificate(self, exchange: Exchange, thumbprint: object) -> None:
-        known = None if self._certificates is None else self._certificates.find(exchange)
-        if known is None or known.certificate.thumbprint != thumbprint:
+        if exchange.certificate is None and self._certificates is not None:
+            known = self._certificates.find(exchange)
+            exchange.certificate = None if known is None else known.certificate
+        if exchange.certificate is None or exchange.certificate.thumbprint != thumbprint:
             raise TokenError(CERTIFICATE)
-        exchange.certificate = known.certificate
 
     def _check_proof(self, exchange: Exchange, token: bytes, holder: object) -> None:
         if self._proofs is None or not isinstance(holder, str):

@@ -65,13 +65,14 @@ class ClientCertificates:
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self._settings = settings
-        self._clock = clock
         trusted = [x509.load_pem_x509_certificate(one) for one in client_trust.authorities(settings).values()]
         self._paths = Paths(trusted)
         self._revoked = RevokedCertificates(settings.mutual_tls.crl_files, trusted)
         self._header = settings.mutual_tls.certificate_header_name.lower().encode()
         self._ends_here = settings.mutual_tls.is_client_certificate_validation_enabled
         self._known: dict[bytes, Known] = {}
+        self.remembered = self._known.get  # a verdict for the bytes of a certificate, which may be over
+        self.clock = clock
         self._timer: asyncio.TimerHandle | None = None
         if settings.mutual_tls.crl_files:
             self._follow()
@@ -96,10 +97,11 @@ class ClientCertificates:
                 raise TokenError(PROXY)
             self._judge(proved, self._of_handshake)
         chain = b"".join(exchange.values(b"client-cert-chain")) if self._header == b"client-cert" else b""
-        return self._judge(values[0] + b"\n" + chain, self._of_header)
+        # No DER form begins like that, so what a header says is never taken for what a handshake proved.
+        return self._judge(b"\n".join((b"", values[0], chain)), self._of_header)
 
     def _judge(self, given: bytes, read: Callable[[bytes, float], Known]) -> Known:
-        now = self._clock()
+        now = self.clock()
         known = self._known.get(given)
         if known is not None and now < known.until:
             return known
@@ -115,7 +117,7 @@ class ClientCertificates:
         return _known(certificate, now, self._revoked.check(certificate, now))
 
     def _of_header(self, given: bytes, now: float) -> Known:
-        value, _, chain = given.partition(b"\n")
+        _, value, chain = given.split(b"\n")
         leaf, *others = read_header(value, chain)
         found = _known(leaf, now, now + HEADER_VERDICT_SECONDS)
         try:
@@ -200,7 +202,22 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
     allows = certificates.allowed(api) if lists else _everybody
     mandatory = api.mutual_tls == "mandatory"
 
+    remembered, clock = certificates.remembered, certificates.clock
+
     def find(exchange: Exchange) -> Fault | None:
+        downstream = exchange.downstream
+        known = None if downstream.trusted else remembered(downstream.peer_certificate())
+        if known is None or clock() >= known.until:
+            return look(exchange)
+        certificate = known.certificate
+        if not allows(certificate):
+            return refuse(NOT_LISTED)
+        exchange.certificate = certificate
+        exchange.consumer = known.consumer  # until a credential says more
+        return None
+
+    def look(exchange: Exchange) -> Fault | None:
+        """The slow way: nothing is remembered, or a proxy speaks for the client."""
         if required and not uses and exchange.downstream.scheme != "https":
             return None  # what the listener for TLS demands is no matter of the plain one
         try:
@@ -212,7 +229,7 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
         if not allows(known.certificate):
             return refuse(NOT_LISTED)
         exchange.certificate = known.certificate
-        exchange.consumer = known.consumer  # until a credential says more
+        exchange.consumer = known.consumer
         return None
 
     return find

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     Memory: TypeAlias = "mmap | bytearray"
 
-CAPACITY = 131_072  # proofs that a worker remembers; 1,400 a second of 90 s each. Memory is taken as it is used
+CAPACITY = 65_536  # proofs that a worker surely remembers; 700 a second of 90 s each. Memory is taken as it is used
 SECRET_BYTES = 32  # of the region's head: what nonces are made with, the same in all workers
 
 _DIGEST_BYTES = 16
 _ENTRY_BYTES = _DIGEST_BYTES + 4  # and the second in which it ends
 _WAYS = 16  # entries of a bucket; a proof may stand in its own or in the next one
 _BUCKET_BYTES = _WAYS * _ENTRY_BYTES
-_BUCKETS = CAPACITY // _WAYS
+_BUCKETS = 4 * CAPACITY // _WAYS  # three of four entries are free, so that no bucket is full by chance
 _SPAN_BYTES = 2 * _BUCKET_BYTES
 _TABLE_BYTES = (_BUCKETS + 1) * _BUCKET_BYTES  # one more, so that the last one has a next one
 _ENDS = tuple(range(_DIGEST_BYTES, _SPAN_BYTES, _ENTRY_BYTES))
