@@ -292,3 +292,27 @@ def test_case_12_scopes_of_a_nested_claim(shared_pair, tmp_path_factory, claims,
     pair = shared_pair((api,), _issuer(folder, 'scopeClaim = "realm_access.roles"'))
     with pair.gateway.connect() as client:
         assert client.get("/shop/a", bearer(**claims)).status == status
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ('generator = "nowhere:generate"', "`jwtGeneratorConfig.generator`: the artefact has no extensions/nowhere.py"),
+        ('generator = "mine"', "`jwtGeneratorConfig.generator`: `mine` names no function"),
+        ('generator = "mine:nothing"', "extensions/mine.py has no function `nothing`"),
+        ('generator = "bad:f"', "extensions/bad.py:2: ZeroDivisionError"),
+        ('claimRetrieval.retriever = "mine:nothing"', "extensions/mine.py has no function `nothing`"),
+    ],
+)
+def test_a_function_that_cannot_be_had_stops_the_start(gateway, tmp_path, more, message):
+    files = {**EXTENSIONS, "extensions/bad.py": "def f(): ...\nx = 1 / 0\n"}
+    with pytest.raises(AssertionError) as failure:
+        gateway(API, settings=_settings(tmp_path, more), files=files)
+    assert message in str(failure.value)
+    assert "Traceback" not in str(failure.value)
+
+
+def test_a_claim_mapper_that_is_async_stops_the_start(gateway, tmp_path):
+    files = {"extensions/mine.py": "async def change(claims):\n    return claims\n"}
+    with pytest.raises(AssertionError, match="must not be async"):
+        gateway(API, settings=_issuer(tmp_path, 'claimMapper = "mine:change"'), files=files)

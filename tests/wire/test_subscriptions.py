@@ -15,6 +15,21 @@ API = describe(["/a"], base="/shop", secured=True, title=TITLE)
 OTHER = describe(["/a"], base="/other", secured=True, title="Other")
 REQUIRED = "[security]\nvalidateSubscriptions = true\n"
 
+
+@pytest.mark.parametrize(
+    ("settings", "statuses"),
+    [
+        ('[[security.api]]\nname = "Other"\n', (200, 403)),
+        (f'{REQUIRED}[[security.api]]\nname = "{TITLE}"\nvalidateSubscriptions = false\n', (200, 403)),
+        (f'{REQUIRED}[[security.api]]\nname = "{TITLE}"\nversion = "2"\nvalidateSubscriptions = false\n', (403, 403)),
+    ],
+)
+def test_an_api_may_have_it_otherwise(shared_pair, settings, statuses):
+    pair = shared_pair((API, OTHER), settings)
+    with pair.gateway.connect() as client:
+        assert tuple(client.get(path, bearer()).status for path in ("/shop/a", "/other/a")) == statuses
+
+
 SUBSCRIPTIONS = f"""\
 applications:
   - name: Mobile

@@ -25,11 +25,15 @@ class JwtIssuer(Section, frozen=True):
     """An issuer of self-contained tokens."""
 
     issuer: Annotated[str, acts("must equal the claim `iss`")]
-    audience: Annotated[str, acts("must be among the claim `aud`, where set")] = ""
+    audience: Annotated[tuple[str, ...], acts("one of them must be among the claim `aud`, where set")] = ()
     certificate_alias: Annotated[str, acts("certificate in the trust store")] = ""
     certificate_file: Annotated[str, acts("PEM file with a certificate or public key")] = ""
     jwks_file: Annotated[str, acts("file with a JSON Web Key Set")] = ""
     jwks_url: Annotated[str, acts("address of a JSON Web Key Set")] = msgspec.field(name="jwksURL", default="")
+    discovery: Annotated[bool, acts("learn the address of the key set from the issuer's own metadata")] = False
+    access_tokens_only: Annotated[
+        bool, acts("tokens must say that they are access tokens (`typ` `at+jwt`), with all claims of RFC 9068")
+    ] = False
     validate_subscription: Annotated[
         bool | None, acts("check the subscription; unset: as `security.validateSubscriptions`")
     ] = None
@@ -44,10 +48,29 @@ class JwtIssuer(Section, frozen=True):
     claims: Annotated[tuple[ClaimName, ...], acts("claims to rename before they are judged")] = ()
 
 
+class EncryptedTokens(Section, frozen=True):
+    """Self-contained tokens that were encrypted for the gateway (JWE)."""
+
+    private_key_files: Annotated[
+        tuple[str, ...], acts("PEM private keys, RSA or EC, that tokens may be encrypted for; empty: none are taken")
+    ] = ()
+
+
+class ApiSubscriptions(Section, frozen=True):
+    """One API's own answer to whether subscriptions are checked."""
+
+    name: Annotated[str, acts("the API's title")]
+    version: Annotated[str, acts("its version, `*` for all")] = "*"
+    validate_subscriptions: Annotated[bool, acts("whatever the issuer and all others say")] = True
+
+
 class Security(Section, frozen=True):
     """Subscriptions, and who may call at all."""
 
     validate_subscriptions: Annotated[bool, acts("an application must have subscribed to the API")] = False
+    apis: Annotated[tuple[ApiSubscriptions, ...], acts("APIs that have it otherwise")] = msgspec.field(
+        name="api", default=()
+    )
     allowed_addresses: Annotated[
         tuple[str, ...], acts("addresses and networks that may call APIs; empty: all of them")
     ] = ()

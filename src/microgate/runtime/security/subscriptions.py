@@ -84,6 +84,9 @@ class Subscriptions:
     def __init__(self, settings: Settings, project: Subscribers | None, hub: HubRecords | None) -> None:
         self._hub = hub
         self._project = _Project(project) if project is not None else None
+        self._apis = {
+            (normal_title(one.name), one.version): one.validate_subscriptions for one in settings.security.apis
+        }
         self._required = settings.security.validate_subscriptions or (project is not None and project.required)
 
     @property
@@ -110,7 +113,7 @@ class Subscriptions:
         try:
             record = await asked
         except ConnectionError:
-            return Subscription(refusal=UNAVAILABLE if self._demands(consumer) else "", epoch=self.epoch)
+            return Subscription(refusal=UNAVAILABLE if self._demands(consumer, api) else "", epoch=self.epoch)
         return self._settle(record, consumer, api)
 
     def _settle(self, record: Record | None, consumer: Consumer, api: Api) -> Subscription:
@@ -125,11 +128,17 @@ class Subscriptions:
             refusal = judge_state(record.state, consumer.key_type)
             tenant = record.tenant or tenant_of(record.application.owner)
             found = Subscription(record.tier, record.publisher, tenant, refusal)
-        if not self._demands(consumer):
+        if not self._demands(consumer, api):
             found = found._replace(refusal="")
         return self._keep(consumer, api, found)
 
-    def _demands(self, consumer: Consumer) -> bool:
+    def _demands(self, consumer: Consumer, api: Api) -> bool:
+        """What is said of the API beats what is said of the issuer, and that beats what is said of all."""
+        if self._apis:
+            title = normal_title(api.name)
+            for version in (api.version, "*"):
+                if (title, version) in self._apis:
+                    return self._apis[title, version]
         return self._required if consumer.must_subscribe is None else consumer.must_subscribe
 
     def _keep(self, consumer: Consumer, api: Api, found: Subscription) -> Subscription:
@@ -140,7 +149,12 @@ class Subscriptions:
 def load(settings: Settings, plan: Plan | None, channel: Channel | None) -> Subscriptions | None:
     """What a worker knows of subscriptions; None where neither settings nor project speak of any."""
     project = plan.subscribers if plan is not None else None
-    demanded = settings.security.validate_subscriptions or any(one.validate_subscription for one in settings.issuers)
+    demanded = settings.security.validate_subscriptions or any(
+        (
+            *(one.validate_subscription for one in settings.issuers),
+            *(one.validate_subscriptions for one in settings.security.apis),
+        )
+    )
     hub: HubRecords | None = None
     if settings.apim.event_hub.enable and channel is not None:
         from microgate.runtime.security.hub_records import HubRecords
