@@ -29,6 +29,7 @@ from microgate.settings.security import (
     BackendJwtHeader,
     Caching,
     Dpop,
+    EncryptedTokens,
     JwtIssuer,
     Security,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "Caching",
     "Compatibility",
     "Dpop",
+    "EncryptedTokens",
     "Etcd",
     "Forwarding",
     "HeaderConf",
@@ -95,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, rename="camel"):
     )
     basic_auth: BasicAuth = msgspec.field(name="basicAuthConfig", default=BasicAuth())
     user_stores: Annotated[tuple[UserStore, ...], acts("where users are")] = msgspec.field(name="userStore", default=())
+    encrypted_tokens: EncryptedTokens = msgspec.field(name="encryptedTokenConfig", default=EncryptedTokens())
     server: Server = Server()
     backend: Backend = msgspec.field(name="httpClients", default=Backend())
     names: Names = msgspec.field(name="resolver", default=Names())

@@ -141,10 +141,16 @@ def _issuer(issuer: JwtIssuer, table: str, finder: Finder) -> None:
         if finder.is_set(f"{table}.issuer"):
             finder.found(catalogue.CONTRADICTION, f"{table}.issuer", f"`{table}.issuer` is empty")
         return
-    if not (issuer.certificate_alias or issuer.certificate_file or issuer.jwks_file or issuer.jwks_url):
+    has_certificate = issuer.certificate_alias or issuer.certificate_file
+    if not (has_certificate or issuer.jwks_file or issuer.jwks_url or issuer.discovery):
         message = f"the issuer `{issuer.issuer}` has no key, so its tokens cannot be verified"
-        hint = "set `certificateFile`, `jwksURL`, `jwksFile` or `certificateAlias`"
+        hint = "set `certificateFile`, `jwksURL`, `jwksFile`, `certificateAlias` or `discovery`"
         finder.found(catalogue.NO_KEY_MATERIAL, table, message, hint)
+    if issuer.access_tokens_only and not issuer.audience:
+        message = f"`{table}.accessTokensOnly` needs `{table}.audience`: RFC 9068 has every resource know its own name"
+        finder.found(catalogue.CONTRADICTION, f"{table}.accessTokensOnly", message, "add `audience`")
+    if issuer.discovery:
+        _discovery(issuer, table, finder)
     if issuer.jwks_url:
         key = f"{table}.jwksURL"
         scheme, _, rest = issuer.jwks_url.partition("://")
@@ -154,6 +160,18 @@ def _issuer(issuer: JwtIssuer, table: str, finder: Finder) -> None:
             finder.found(
                 catalogue.WEAK, key, f"`{key}` fetches keys in the clear, so who is on the way can forge tokens"
             )
+
+
+def _discovery(issuer: JwtIssuer, table: str, finder: Finder) -> None:
+    key = f"{table}.discovery"
+    if issuer.jwks_url or issuer.jwks_file:
+        other = "jwksURL" if issuer.jwks_url else "jwksFile"
+        message = f"`{key}` and `{table}.{other}` both say where the keys are"
+        finder.found(catalogue.CONTRADICTION, key, message, "keep one of them")
+    scheme, _, rest = issuer.issuer.partition("://")
+    if "?" in rest or "#" in rest or not (scheme == "https" or (scheme == "http" and _is_loopback(rest))):
+        message = f"`{key}` needs an issuer that is an https address without a query, not `{issuer.issuer}`"
+        finder.found(catalogue.ADDRESS, key, message, "set `jwksURL` instead")
 
 
 def _is_loopback(rest: str) -> bool:

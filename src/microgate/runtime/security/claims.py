@@ -18,6 +18,7 @@ Claims = dict[str, Any]
 _MAX_DATE = 1 << 53
 _NEVER = float("inf")
 _NOBODY = Application()
+_ACCESS_TOKENS = frozenset({"at+jwt", "application/at+jwt"})
 
 
 def check_dates(claims: Claims, now: float, leeway: float) -> float:
@@ -48,11 +49,21 @@ def _date(claims: Claims, name: str) -> float | None:
     return float(value)
 
 
-def check_audience(claims: Claims, audience: str) -> None:
-    """`audience` must be among the token's; "" accepts any, but never a malformed claim."""
+def check_audience(claims: Claims, wanted: tuple[str, ...]) -> None:
+    """One of `wanted` must be among the token's; () accepts any, but never a malformed claim."""
     audiences = audiences_of(claims)
-    if audience and audience not in audiences:
+    if wanted and not any(audience in wanted for audience in audiences):
         raise TokenError(refusals.AUDIENCE)
+
+
+def check_access_token(claims: Claims, kind: str) -> None:
+    """RFC 9068 §2 and §4: the token says that it is an access token, and all that one has to say. `kind` is its `typ`."""
+    if kind not in _ACCESS_TOKENS:
+        raise TokenError(refusals.TYPE)
+    if any(name not in claims for name in ("exp", "iat")):
+        raise TokenError(refusals.CLAIMS)
+    if not all(_text(claims, name) for name in ("sub", "client_id", "jti")):
+        raise TokenError(refusals.CLAIMS)
 
 
 def audiences_of(claims: Claims) -> list[str]:

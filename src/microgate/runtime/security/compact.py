@@ -29,6 +29,7 @@ class Header(NamedTuple):
 
     algorithm: str
     key_id: str | None
+    kind: str = "jwt"  # `typ` in lower case
 
 
 class Token(NamedTuple):
@@ -51,14 +52,14 @@ def parse(token: bytes) -> Token:
     if len(head) > MAX_HEADER_BYTES:
         raise TokenError(refusals.SIZE)
     header = _read_header(head)
-    return Token(header, _read_object(payload), token[: len(head) + 1 + len(payload)], decode_base64url(signature))
+    return Token(header, read_object(payload), token[: len(head) + 1 + len(payload)], decode_base64url(signature))
 
 
 # Tokens of one issuer share their header, byte for byte: 64 of at most 4 KiB are kept.
 @lru_cache(maxsize=64)
 def _read_header(part: bytes) -> Header:
     """Keys and addresses that a header brings along (`jwk`, `jku`, `x5c`, `x5u`) are not even looked at."""
-    header = _read_object(part)
+    header = read_object(part)
     if "crit" in header or "b64" in header:
         raise TokenError(refusals.CRITICAL)
     algorithm = header.get("alg")
@@ -68,7 +69,7 @@ def _read_header(part: bytes) -> Header:
     kind = header.get("typ", "JWT")
     if not isinstance(kind, str) or kind.lower() not in _TYPES:
         raise TokenError(refusals.TYPE)
-    return Header(algorithm, key_id)
+    return Header(algorithm, key_id, kind.lower())
 
 
 def decode_base64url(text: bytes) -> bytes:
@@ -79,7 +80,8 @@ def decode_base64url(text: bytes) -> bytes:
     return binascii.a2b_base64(text.translate(_TO_STANDARD) + ending[1])
 
 
-def _read_object(part: bytes) -> dict[str, Any]:
+def read_object(part: bytes) -> dict[str, Any]:
+    """The members of a part; raises TokenError for what is no JSON object, or one that two readers could read differently."""
     data = decode_base64url(part)
     try:
         text = data.decode()

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from microgate.errors import KeyMaterialError
+
 if TYPE_CHECKING:
     from ssl import SSLContext
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1 << 20
 TIMEOUT_SECONDS = 10.0
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class FetchError(Exception):
@@ -137,6 +141,27 @@ def make_tls(settings: Settings) -> SSLContext:
     return context
 
 
+class Documents:
+    """Fetches documents with the trust of the settings, which is read when the first one comes over TLS."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tls: SSLContext | None = None
+
+    async def get(self, address: Address) -> bytes:
+        """As `fetch`."""
+        if address.secure and self._tls is None:
+            try:
+                self._tls = make_tls(self._settings)
+            except (OSError, KeyMaterialError) as error:
+                raise FetchError(f"the authorities to trust cannot be read: {error}") from None
+        return await fetch(address, self._tls)
+
+
+def is_loopback(address: Address) -> bool:
+    return address.host in _LOOPBACK
+
+
 def _request(address: Address, question: Question) -> bytes:
     lines = [f"{question.method} {question.target or address.target} HTTP/1.1", f"Host: {address.authority}"]
     lines += [f"{name}: {value}" for name, value in question.headers]
@@ -149,14 +174,20 @@ def _request(address: Address, question: Question) -> bytes:
 
 
 class _Answer:
-    """Callbacks of the parser."""
+    """Callbacks of the parser. Informational answers are passed over; whatever follows the final one is an error."""
 
     def __init__(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
+        self.keeps = False
         self.headers: list[tuple[str, str]] = []
         self.body = bytearray()
         self.complete = False
         self.has_head = False
         self.delimited = False
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            raise FetchError("the answer is followed by more than was asked for")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         lowered = name.lower()
@@ -166,7 +197,7 @@ class _Answer:
         self.headers.append((lowered.decode("latin-1"), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        self.has_head = True
+        self.has_head = self.parser.get_status_code() >= 200
 
     def on_body(self, chunk: bytes) -> None:
         self.body += chunk
@@ -174,12 +205,19 @@ class _Answer:
             raise FetchError(f"the answer is larger than {MAX_BYTES} bytes")
 
     def on_message_complete(self) -> None:
-        self.complete = True
+        if self.has_head:
+            self.complete = True
+            self.keeps = (
+                self.parser.should_keep_alive()
+            )  # true only here: the parser forgets the message's framing next
+        else:
+            self.headers.clear()
+            self.delimited = False
 
 
 async def _read(reader: asyncio.StreamReader, method: str) -> Reply:
     answer = _Answer()
-    parser = httptools.HttpResponseParser(answer)
+    parser = answer.parser
     received = 0
     ended = False
     while not answer.complete and not (method == "HEAD" and answer.has_head):
@@ -194,7 +232,7 @@ async def _read(reader: asyncio.StreamReader, method: str) -> Reply:
         if received > 2 * MAX_BYTES:
             raise FetchError(f"the answer is larger than {MAX_BYTES} bytes")
         _feed(parser, data)
-    keeps = not ended and method != "HEAD" and parser.should_keep_alive()
+    keeps = answer.keeps and not ended and method != "HEAD"
     return Reply(parser.get_status_code(), tuple(answer.headers), bytes(answer.body), keeps)
 
 

@@ -14,6 +14,7 @@ from microgate.errors import KeyMaterialError
 from microgate.runtime.security import claim_mapping, claims, refusals
 from microgate.runtime.security.certificates import FollowedCertificate
 from microgate.runtime.security.compact import parse
+from microgate.runtime.security.discovery import source_of
 from microgate.runtime.security.followed_keys import FollowedKeys
 from microgate.runtime.security.key_sets import KeySetError
 from microgate.runtime.security.refusals import TokenError, UnknownKeyError
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from microgate.runtime.extensions import Extensions
     from microgate.runtime.security.claim_mapping import ClaimMapping
     from microgate.runtime.security.compact import Token
+    from microgate.runtime.security.encrypted import Decrypter
     from microgate.runtime.security.signatures import VerificationKey
     from microgate.settings.model import JwtIssuer, Settings
 
 DEFAULT_LEEWAY_SECONDS = 30.0
+ENCRYPTED_DOTS = 4  # of a JWE in compact form (RFC 7516 §7.1)
 
 log = logging.getLogger("microgate.security")
 
@@ -62,6 +65,8 @@ class Issuer:
         """
         until = claims.check_dates(token.claims, now, self._leeway)
         claims.check_audience(token.claims, self._entry.audience)
+        if self._entry.access_tokens_only:
+            claims.check_access_token(token.claims, token.header.kind)
         key = self._signer(token)
         if not key.not_before <= now < key.not_after:
             raise TokenError(refusals.KEY_EXPIRED)
@@ -72,7 +77,7 @@ class Issuer:
         return Verdict(min(until, key.not_after), consumer)
 
     def _signer(self, token: Token) -> VerificationKey:
-        algorithm, key_id = token.header
+        algorithm, key_id = token.header.algorithm, token.header.key_id
         if self._keys is None or (key_id is None and self._certificate is not None):
             assert self._certificate is not None
             candidates = [self._certificate.key]
@@ -89,13 +94,16 @@ class Issuer:
 class Issuers:
     """All entries, by the name that tokens give."""
 
-    def __init__(self, entries: list[tuple[str, Issuer]]) -> None:
+    def __init__(self, entries: list[tuple[str, Issuer]], decrypter: Decrypter | None = None) -> None:
+        self._decrypter = decrypter
         self._by_name: dict[str, list[Issuer]] = {}
         for name, issuer in entries:
             self._by_name.setdefault(name, []).append(issuer)
 
     def verify(self, text: bytes, now: float) -> Verdict:
         """The verdict on a token in compact form; raises TokenError, UnknownKeyError where waiting may help."""
+        if self._decrypter is not None and text.count(b".") == ENCRYPTED_DOTS:
+            text = self._decrypter.open(text)
         return self.judge(parse(text), now)
 
     def judge(self, token: Token, now: float) -> Verdict:
@@ -126,10 +134,10 @@ def load(
     followed: dict[str, FollowedKeys] = {}
     entries = []
     for entry in settings.issuers:
-        source = entry.jwks_url or entry.jwks_file
+        source = source_of(entry)
         if source and source not in followed:
             followed[source] = FollowedKeys(source, channel, on_loss)
-            if not entry.jwks_url:
+            if source == entry.jwks_file:
                 _load_file(followed[source])
         issuer = Issuer(
             entry,
@@ -139,7 +147,16 @@ def load(
             mapping=claim_mapping.load(entry, extensions),
         )
         entries.append((entry.issuer, issuer))
-    return Issuers(entries)
+    return Issuers(entries, _decrypter(settings))
+
+
+def _decrypter(settings: Settings) -> Decrypter | None:
+    files = settings.encrypted_tokens.private_key_files
+    if not files:
+        return None
+    from microgate.runtime.security.encrypted import Decrypter
+
+    return Decrypter([(file, _read(file)) for file in files])
 
 
 def _load_file(keys: FollowedKeys) -> None:
@@ -188,12 +205,12 @@ def _certificate(
         return _from_file(file, follow)
     if entry.certificate_alias:
         place, data = f"`{entry.certificate_alias}` in the trust store", _from_trust_store(entry, settings)
-    elif entry.jwks_url or entry.jwks_file:
+    elif source_of(entry):
         return None
     else:
         raise KeyMaterialError(
             f"issuer `{entry.issuer}` has no key, so none of its tokens can be verified",
-            hint="set certificateFile, certificateAlias, jwksFile or jwksURL in its [[jwtTokenConfig]]",
+            hint="set certificateFile, certificateAlias, jwksFile, jwksURL or discovery in its [[jwtTokenConfig]]",
         )
     try:
         return FollowedCertificate("", data, None, on_loss)

@@ -14,26 +14,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from microgate.errors import KeyMaterialError
 from microgate.runtime import control
 from microgate.runtime.control import Hello, KeySet, KeyWanted
 from microgate.runtime.security.counting import uncounted
-from microgate.runtime.security.fetch import FetchError, fetch, make_tls, parse_address
+from microgate.runtime.security.discovery import Discovered, source_of
+from microgate.runtime.security.fetch import Documents, FetchError, is_loopback, parse_address
 from microgate.runtime.security.key_sets import KeySetError, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from ssl import SSLContext
 
     from microgate.runtime.control import Hub, Job
     from microgate.runtime.security.counting import Counter
-    from microgate.settings.model import Settings
+    from microgate.settings.model import JwtIssuer, Settings
 
     Ask = Callable[[], Awaitable[bytes | None]]
 
 MAX_KEY_SET_BYTES = control.MAX_BYTES - 4_096
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 log = logging.getLogger("microgate.security")
 
@@ -54,21 +51,20 @@ LOCAL = Pace(renew=2.0, first_retry=2.0, retry=2.0, cool_down=1.0, expiry=0.0)
 
 def jobs(settings: Settings, counter: Counter = uncounted, *, remote: Pace = REMOTE) -> list[Job]:
     """One job for each key set that the settings name, for the steward."""
-    issuers: dict[str, list[str]] = {}
-    addresses = set()
+    issuers: dict[str, list[JwtIssuer]] = {}
     for entry in settings.issuers:
-        source = entry.jwks_url or entry.jwks_file
+        source = source_of(entry)
         if source:
-            issuers.setdefault(source, []).append(entry.issuer)
-            if entry.jwks_url:
-                addresses.add(source)
+            issuers.setdefault(source, []).append(entry)
     found: list[Job] = []
-    for source, names in issuers.items():
-        if source in addresses:
-            ask = _counted(_Remote(source, settings).ask, counter)
-            found.append(_job(source, names, ask, remote))
-        else:
+    for source, entries in issuers.items():
+        names = [entry.issuer for entry in entries]
+        if source == entries[0].jwks_file:
             found.append(_job(source, names, KeyFile(source).ask, LOCAL))
+            continue
+        documents = Documents(settings)
+        asked = Discovered(names[0], documents) if entries[0].discovery else _Remote(source, documents)
+        found.append(_job(source, names, _counted(asked.ask, counter), remote))
     return found
 
 
@@ -217,23 +213,17 @@ class Follower:
 class _Remote:
     """A key set behind an address."""
 
-    def __init__(self, url: str, settings: Settings) -> None:
+    def __init__(self, url: str, documents: Documents) -> None:
         self._url = url
-        self._settings = settings
-        self._tls: SSLContext | None = None
+        self._documents = documents
         self._warned = False
 
     async def ask(self) -> bytes | None:
         address = parse_address(self._url)
-        if not address.secure and address.host not in _LOOPBACK and not self._warned:
+        if not address.secure and not is_loopback(address) and not self._warned:
             self._warned = True
             log.warning("the key set %s comes without TLS: who can change it on its way can sign tokens", self._url)
-        if address.secure and self._tls is None:
-            try:
-                self._tls = make_tls(self._settings)
-            except (OSError, KeyMaterialError) as error:
-                raise FetchError(f"the authorities to trust cannot be read: {error}") from None
-        return await fetch(address, self._tls)
+        return await self._documents.get(address)
 
 
 class KeyFile:

@@ -29,7 +29,9 @@ class SignedAnswers:
         manager = settings.key_manager
         self._name = manager.introspection_issuer or manager.issuer
         entries = tuple(
-            msgspec.structs.replace(entry, audience=manager.audience, claims=())
+            msgspec.structs.replace(
+                entry, audience=(manager.audience,) if manager.audience else (), claims=(), access_tokens_only=False
+            )
             for entry in settings.issuers
             if entry.issuer == self._name
         )

@@ -22,7 +22,7 @@ from harness.minting import (
     settings_of,
 )
 from microgate.errors import KeyMaterialError
-from microgate.plan.model import Api, Operation, Security
+from microgate.plan.model import Api, Operation, Plan, Security
 from microgate.runtime.security import authenticate, refusals
 from microgate.runtime.security.context import SecurityContext, prove
 from microgate.settings.model import Auth, Caching, Compatibility, JwtIssuer, Listener, Server
@@ -124,7 +124,7 @@ def two_issuers(tmp_path, clock) -> tuple[Gate, Signer, Signer]:
     entries = []
     for name, signer in (("one", first), ("two", second)):
         (tmp_path / name).write_bytes(key_set(signer.jwk()))
-        entries.append(JwtIssuer(issuer=f"https://{name}", jwks_file=str(tmp_path / name), audience=name))
+        entries.append(JwtIssuer(issuer=f"https://{name}", jwks_file=str(tmp_path / name), audience=(name,)))
     return Gate(SecurityContext(settings_of(*entries), None, clock=clock)), first, second
 
 
@@ -141,7 +141,7 @@ def test_case_06_verdicts_do_not_cross_issuers(tmp_path, clock) -> None:
 def test_case_06_verdicts_do_not_reach_an_operation_of_another_scheme(context, gate, signers) -> None:
     value = b"Bearer " + signers["RS256"].token()
     assert gate.judge(value).fault is None
-    for schemes in (("basic",), ("api_key",), ("mutual_tls",), ("oauth2",), ()):
+    for schemes in (("basic",), ("api_key",), ("oauth2",), ()):
         exchange = Gate(context, schemes=schemes).judge(value)
         assert exchange.consumer is None
         assert exchange.fault.kind.code == 900917
@@ -151,7 +151,9 @@ def test_entries_of_one_issuer_are_tried_in_order(tmp_path, signers, clock) -> N
     entries = []
     for name, audience in (("RS256", "a"), ("ES256", "b"), ("EdDSA", "")):
         (tmp_path / name).write_bytes(signers[name].pem)
-        entries.append(JwtIssuer(issuer=ISSUER, certificate_file=str(tmp_path / name), audience=audience))
+        entries.append(
+            JwtIssuer(issuer=ISSUER, certificate_file=str(tmp_path / name), audience=(audience,) if audience else ())
+        )
     gate = Gate(SecurityContext(settings_of(*entries), None, clock=clock))
     assert gate.reason(signers["RS256"].token(good_claims(aud="a"))) == ""
     assert gate.reason(signers["ES256"].token(good_claims(aud="b"))) == ""
@@ -278,7 +280,7 @@ def test_weakness_1_and_case_08_no_key_material_stops_the_start(entry, content, 
         file.write_bytes(content)
     values = {name: str(file) for name in entry}
     with pytest.raises(KeyMaterialError) as caught:
-        prove(settings_of(JwtIssuer(issuer=ISSUER, **values)))
+        prove(settings_of(JwtIssuer(issuer=ISSUER, **values)), Plan(project="", engine="", apis=(), upstreams=()))
     assert str(caught.value) == message.replace("FILE", str(file))
 
 
@@ -314,3 +316,43 @@ def test_the_certificate_of_an_alias_comes_from_the_trust_store(tmp_path, signer
         SecurityContext(settings, None)
     assert caught.value.hint.startswith("its certificates are: `wso2apim`; add it: keytool -importkeystore ")
     assert caught.value.hint.endswith(" -srcalias other")
+
+
+ACCESS = {"aud": "shop", "client_id": "c", "jti": "1"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "claims", "reason"),
+    [
+        ("at+jwt", {}, ""),
+        ("AT+JWT", {}, ""),
+        ("application/at+jwt", {}, ""),
+        ("JWT", {}, refusals.TYPE),
+        (None, {}, refusals.TYPE),
+        ("at+jwt", {"client_id": None}, refusals.CLAIMS),
+        ("at+jwt", {"jti": ""}, refusals.CLAIMS),
+        ("at+jwt", {"sub": None}, refusals.CLAIMS),
+        ("at+jwt", {"iat": None}, refusals.CLAIMS),
+        ("at+jwt", {"exp": None}, refusals.CLAIMS),
+        ("at+jwt", {"aud": None}, refusals.AUDIENCE),
+        ("at+jwt", {"aud": "elsewhere"}, refusals.AUDIENCE),
+    ],
+)
+def test_access_tokens_only_are_those_of_rfc_9068(kind, claims, reason, tmp_path, signers, clock) -> None:
+    signer = signers["ES256"]
+    (tmp_path / "key.pem").write_bytes(signer.pem)
+    entry = JwtIssuer(
+        issuer=ISSUER, certificate_file=str(tmp_path / "key.pem"), audience=("shop",), access_tokens_only=True
+    )
+    gate = Gate(SecurityContext(settings_of(entry), None, clock=clock))
+    assert gate.reason(signer.token(good_claims(**(ACCESS | claims)), typ=kind)) == reason
+
+
+@pytest.mark.parametrize("aud", ["a", "b", ["x", "b"], ["a", "b"]])
+def test_one_of_several_audiences_suffices(aud, tmp_path, signers, clock) -> None:
+    (tmp_path / "key.pem").write_bytes(signers["ES256"].pem)
+    entry = JwtIssuer(issuer=ISSUER, certificate_file=str(tmp_path / "key.pem"), audience=("a", "b"))
+    gate = Gate(SecurityContext(settings_of(entry), None, clock=clock))
+    assert gate.reason(signers["ES256"].token(good_claims(aud=aud))) == ""
+    for other in ("c", [], ["A"], None):
+        assert gate.reason(signers["ES256"].token(good_claims(aud=other))) == refusals.AUDIENCE

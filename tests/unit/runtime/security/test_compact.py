@@ -29,7 +29,7 @@ def reason(token: bytes) -> str:
 def test_a_good_token_is_read() -> None:
     token = token_of()
     read = parse(token)
-    assert read.header == ("RS256", "1")
+    assert read.header == ("RS256", "1", "jwt")
     assert read.claims == good_claims()
     assert read.signature == b"signature"
     assert read.signed == token[: token.rindex(b".")]
@@ -38,7 +38,7 @@ def test_a_good_token_is_read() -> None:
 @pytest.mark.parametrize("kind", [None, "JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "application/jwt"])
 def test_types_of_access_tokens_are_accepted(kind) -> None:
     header = {"alg": "RS256"} | ({} if kind is None else {"typ": kind})
-    assert parse(token_of(header)).header == ("RS256", None)
+    assert parse(token_of(header)).header == ("RS256", None, (kind or "jwt").lower())
 
 
 @pytest.mark.parametrize(

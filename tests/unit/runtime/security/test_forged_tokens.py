@@ -317,7 +317,7 @@ def broken_bytes(signers: dict[str, Signer]) -> Iterator[Forged]:
 
 @pytest.fixture
 def strict_gate(key_set_file) -> Gate:
-    issuer = JwtIssuer(issuer=ISSUER, jwks_file=key_set_file, audience="shop")
+    issuer = JwtIssuer(issuer=ISSUER, jwks_file=key_set_file, audience=("shop",))
     return Gate(SecurityContext(settings_of(issuer), None, clock=Clock()))
 
 

@@ -359,7 +359,7 @@ def test_entries_that_name_one_key_set_share_its_fetches(issuer, pair) -> None:
     publish(issuer, old)
     url = f"{issuer.url}/keys"
     settings = settings_of(
-        JwtIssuer(issuer=ISSUER, jwks_url=url, audience="a"), JwtIssuer(issuer="https://two", jwks_url=url)
+        JwtIssuer(issuer=ISSUER, jwks_url=url, audience=("a",)), JwtIssuer(issuer="https://two", jwks_url=url)
     )
 
     async def play() -> None:
