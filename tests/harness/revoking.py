@@ -22,8 +22,8 @@ CONNECTIONS = 8  # enough that every worker is nearly always among them
 class Guarded:
     """`start` is the `gateway` fixture."""
 
-    def __init__(self, start: Callable[..., GatewayProcess], revocation: str) -> None:
-        self.gateway = start(API, settings=f"{WORKERS}[tokenRevocationConfig]\n{revocation}")
+    def __init__(self, start: Callable[..., GatewayProcess], revocation: str, *more: str) -> None:
+        self.gateway = start(API, *more, settings=f"{WORKERS}[tokenRevocationConfig]\n{revocation}")
 
     def statuses(self, token: str, count: int = CONNECTIONS) -> set[int]:
         """Of as many connections."""

@@ -77,9 +77,9 @@ class Book:
 
     def down(self, why: str) -> None:
         """The source cannot be asked; what it has said stays in force."""
-        if why != self._trouble:
+        if not self._trouble:
             log.warning("revocations of the %s cannot be had: %s; what it has said stays in force", self.name, why)
-        if self._trouble is None or not self._table.of_source(self._source, DOWN_SINCE):
+        if not self._table.of_source(self._source, DOWN_SINCE):
             self._table.set_source(self._source, DOWN_SINCE, int(time.time()))
         self._trouble = why
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import logging
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -85,6 +86,8 @@ class Feed:
             realtime.jms_connection_provider_url, realtime.jms_connection_username, realtime.jms_connection_password
         )
         self._turn = 0
+        # What its client tells of a lost connection, with a traceback, is told once by the book.
+        logging.getLogger("aiormq").setLevel(logging.CRITICAL + 1)
         if importlib.util.find_spec("aiormq") is None:
             raise SettingsError(
                 "revocations of a broker need a client of AMQP, which is not installed", "pip install microgate[amqp]"

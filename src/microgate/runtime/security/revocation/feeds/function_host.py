@@ -6,6 +6,7 @@ Started by `function.py`, whose end is noticed by the end of the input. What the
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import sys
 import threading
@@ -73,7 +74,7 @@ def _run(task: dict[str, Any], teller: Teller) -> None:
     plan = Plan(project="", engine="", apis=(), upstreams=(), extensions=modules)
     try:
         found = Extensions(plan).find(task["reference"], task["key"])(task["told"])
-        if hasattr(found, "__aiter__") or asyncio.iscoroutine(found):
+        if hasattr(found, "__aiter__") or inspect.iscoroutine(found):
             asyncio.run(_run_async(found, teller))
         else:
             for said in found:
@@ -91,7 +92,7 @@ def _run(task: dict[str, Any], teller: Teller) -> None:
 
 
 async def _run_async(found: Any, teller: Teller) -> None:
-    if asyncio.iscoroutine(found):
+    if inspect.iscoroutine(found):
         for said in await found:
             teller.tell(said)
         return
