@@ -11,6 +11,7 @@ from harness.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from harness.process import GatewayProcess
 
@@ -61,3 +62,27 @@ class Guarded:
             return False
 
         wait_until(heard, "the source is followed", seconds=seconds)
+
+
+def measure_memory(
+    start: Callable[..., GatewayProcess], folder: Path, description: str, count: int
+) -> tuple[int, int, float]:
+    """Kilobytes of a gateway of two workers with no revocation and with so many, and the seconds until all count."""
+    file = folder / "revoked.txt"
+    file.write_text("# none\n")
+    settings = f'{WORKERS}[tokenRevocationConfig]\nfile = "{file}"\ncapacity = {max(count, 1_000)}\n'
+    place = folder / "gateway"
+    place.mkdir()
+    with start(place, [description], settings=settings) as gateway:
+        guarded = Guarded.__new__(Guarded)
+        guarded.gateway = gateway
+        assert guarded.stands(mint(jti="last"))
+        before = gateway.memory_kb()
+        with file.open("w") as opened:
+            opened.writelines(f'{{"jti": "{number:032x}", "expires": 4000000000}}\n' for number in range(count - 1))
+            opened.write("last\n")
+        seconds = guarded.refuses_soon(mint(jti="last"), seconds=100)
+        assert guarded.is_refused(mint(jti=f"{count // 2:032x}"))
+        assert guarded.stands(mint(jti="other"))
+        wait_until(lambda: f"microgate_revocations {count}\n" in gateway.metrics(), "the entries are shown")
+        return before, gateway.memory_kb(), seconds

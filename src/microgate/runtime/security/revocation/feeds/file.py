@@ -14,7 +14,7 @@ import msgspec
 from microgate.runtime.security.revocation.feeds import FeedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from microgate.runtime.security.revocation.book import Book
     from microgate.settings.model import Settings
@@ -36,13 +36,15 @@ class Feed:
                 if status.st_size > MAX_BYTES:
                     raise FeedError(f"it is larger than {MAX_BYTES} bytes")
                 seen = now
-                await book.replace(lines(await asyncio.to_thread(self._path.read_bytes)))
+                # Line by line, so that a long one takes no memory.
+                with self._path.open("rb") as opened:
+                    await book.replace(lines(opened))
             await asyncio.sleep(LOOK_SECONDS)
 
 
-def lines(data: bytes) -> Iterator[object]:
+def lines(text_lines: Iterable[bytes]) -> Iterator[object]:
     """The entries of a text."""
-    for line in data.splitlines():
+    for line in text_lines:
         text = line.strip()
         if text and not text.startswith(b"#"):
             yield read_value(text)
