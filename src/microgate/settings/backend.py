@@ -96,6 +96,9 @@ class Forwarding(Section, frozen=True):
     request_id_header: Annotated[
         str, acts("request id, in from trusted proxies and out to both sides; empty for none")
     ] = "X-Request-Id"
+    identity_headers: Annotated[
+        tuple[str, ...], acts("headers that backends take for somebody's identity: clients' copies are dropped")
+    ] = ()
 
 
 class HeaderConf(Section, frozen=True):

@@ -256,6 +256,12 @@ def header_names(settings: Settings, finder: Finder) -> None:
         "forwardingConfig.requestIdHeader": settings.forwarding.request_id_header or "-",
         "jwtConfig.header": settings.backend_jwt_header.header,
     }
+    for index, name in enumerate(settings.forwarding.identity_headers):
+        key = f"forwardingConfig.identityHeaders[{index}]"
+        names[key] = name
+        if name.lower() in FRAMING_NAMES | {settings.auth.authorization_header.lower()}:
+            message = f"`{key}` names `{name}`, without which no request can be served"
+            finder.found(catalogue.RANGE, key, message)
     for index, entry in enumerate(settings.server.header_conf):
         key = f"server.headerConf[{index}].headerName"
         names[key] = entry.header_name

@@ -70,7 +70,10 @@ class Door:
         self.always_keep = listener.keep_alive == "ALWAYS"
         self.keeps = listener.keep_alive in {"AUTO", "ALWAYS"}  # false too once the gateway drains
         self.trusted = TrustedProxies(listener.trusted_proxies)
-        kinds = fields.REQUEST_KINDS | dict.fromkeys(own_names, fields.STOPPED)
+        stopped = own_names | {name.lower().encode() for name in settings.forwarding.identity_headers}
+        # Many backends read "_" as "-", so a name with either stops both; `fields.Lines` sees to the other way round.
+        stopped |= {name.replace(b"_", b"-") for name in stopped}
+        kinds = fields.REQUEST_KINDS | dict.fromkeys(stopped, fields.STOPPED)
         certificate_header = settings.mutual_tls.certificate_header_name
         if certificate_header:
             kinds[certificate_header.lower().encode()] = fields.TRUSTED_ONLY
