@@ -225,7 +225,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses
-        self.transport.set_write_buffer_limits(0)  # whoever does not read is seen at once
+        self.transport.set_write_buffer_limits(1)  # whoever does not read is seen at once; 0 would pause TLS for good
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange

@@ -88,7 +88,7 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's are not subclasses
         self._transport = transport
-        transport.set_write_buffer_limits(0)  # whoever does not read is seen at once
+        transport.set_write_buffer_limits(1)  # whoever does not read is seen at once; 0 would pause TLS for good
         self._set_peer(peers.address(transport))
         if self._introduced:
             self._set_peer(self._introduced)
