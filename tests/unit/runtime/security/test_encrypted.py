@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from harness.minting import ISSUER, Clock, Gate, Signer, as_json, b64, key_set, number, rsa_key, settings_of
+from harness.minting import ISSUER, Clock, Gate, Signer, as_json, key_set, rsa_key, settings_of
+from harness.sealing import CURVES, SIZES, Sealer, private_pem
 from microgate.errors import KeyMaterialError
 from microgate.runtime.security import refusals
 from microgate.runtime.security.context import SecurityContext
@@ -24,57 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIGNER = Signer("ES256")
-SIZES = {"A128GCM": 16, "A192GCM": 24, "A256GCM": 32}
-CURVES = {"P-256": (ec.SECP256R1(), 32), "P-384": (ec.SECP384R1(), 48), "P-521": (ec.SECP521R1(), 66)}
 EC_KEYS = {name: ec.generate_private_key(curve) for name, (curve, _) in CURVES.items()}
 OTHER_RSA = rsa_key(serial=7)
-
-
-def _pem(key: Any) -> bytes:
-    return bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-
-
-def _lay_out(data: bytes) -> bytes:
-    return len(data).to_bytes(4, "big") + data
-
-
-class Sealer:
-    """Encrypts by hand; `header` members of None are left out."""
-
-    def __init__(self, key: Any, encryption: str = "A256GCM") -> None:
-        self.key = key
-        self.encryption = encryption
-
-    def _content_key(self, header: dict[str, Any]) -> tuple[bytes, bytes]:
-        size = SIZES.get(self.encryption, 32)
-        if isinstance(self.key, rsa.RSAPrivateKey):
-            content = os.urandom(size)
-            oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
-            header["alg"] = "RSA-OAEP-256"
-            return content, self.key.public_key().encrypt(content, oaep)
-        sender = ec.generate_private_key(self.key.curve)
-        point = sender.public_key().public_numbers()
-        name, width = next(
-            (name, width) for name, (curve, width) in CURVES.items() if curve.name == self.key.curve.name
-        )
-        header["alg"] = "ECDH-ES"
-        header["epk"] = {"kty": "EC", "crv": name, "x": number(point.x, width), "y": number(point.y, width)}
-        header["apu"] = b64(b"Alice").decode()
-        other = _lay_out(self.encryption.encode()) + _lay_out(b"Alice") + _lay_out(b"") + (size * 8).to_bytes(4, "big")
-        shared = sender.exchange(ec.ECDH(), self.key.public_key())
-        return ConcatKDFHash(hashes.SHA256(), size, other).derive(shared), b""
-
-    def seal(self, inside: bytes, **more: Any) -> list[bytes]:
-        header: dict[str, Any] = {"enc": self.encryption, "cty": "JWT"}
-        content, wrapped = self._content_key(header)
-        header |= more
-        head = b64(as_json({name: value for name, value in header.items() if value is not None}))
-        iv = os.urandom(12)
-        sealed = AESGCM(content).encrypt(iv, inside, head)
-        return [head, b64(wrapped), b64(iv), b64(sealed[:-16]), b64(sealed[-16:])]
-
-    def token(self, inside: bytes | None = None, **more: Any) -> bytes:
-        return b".".join(self.seal(SIGNER.token() if inside is None else inside, **more))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +31,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
     files = []
     for position, key in enumerate((rsa_key(), *EC_KEYS.values())):
         file = folder / f"{position}.pem"
-        file.write_bytes(_pem(key))
+        file.write_bytes(private_pem(key))
         files.append(str(file))
     issuer = JwtIssuer(issuer=ISSUER, jwks_file=str(folder / "keys.json"))
     settings = settings_of(issuer, encrypted_tokens=EncryptedTokens(private_key_files=tuple(files)))
@@ -94,7 +41,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
 @pytest.mark.parametrize("encryption", SIZES)
 @pytest.mark.parametrize("key", [rsa_key(), *EC_KEYS.values()], ids=["RSA", *EC_KEYS])
 def test_every_kind_is_opened(gate: Gate, key: Any, encryption: str) -> None:
-    assert gate.reason(Sealer(key, encryption).token()) == ""
+    assert gate.reason(Sealer(key, encryption).token(SIGNER.token())) == ""
 
 
 def test_what_is_inside_is_judged_as_ever(gate: Gate) -> None:
@@ -102,13 +49,13 @@ def test_what_is_inside_is_judged_as_ever(gate: Gate) -> None:
     assert gate.reason(sealer.token(Signer("ES256").token())) == refusals.SIGNATURE
     assert gate.reason(sealer.token(SIGNER.seal(b'{"alg":"none"}', b"{}"))) == refusals.ALGORITHM
     assert gate.reason(sealer.token(as_json({"iss": ISSUER}))) == refusals.MALFORMED
-    assert gate.reason(sealer.token(sealer.token())) == refusals.MALFORMED, "once is enough"
+    assert gate.reason(sealer.token(sealer.token(SIGNER.token()))) == refusals.MALFORMED, "once is enough"
     assert gate.reason(sealer.token(zlib.compress(SIGNER.token()))) == refusals.MALFORMED
 
 
 def test_a_token_for_somebody_else(gate: Gate) -> None:
-    assert gate.reason(Sealer(OTHER_RSA).token()) == ENCRYPTION
-    assert gate.reason(Sealer(ec.generate_private_key(ec.SECP256R1())).token()) == ENCRYPTION
+    assert gate.reason(Sealer(OTHER_RSA).token(SIGNER.token())) == ENCRYPTION
+    assert gate.reason(Sealer(ec.generate_private_key(ec.SECP256R1())).token(SIGNER.token())) == ENCRYPTION
 
 
 @pytest.mark.parametrize(
@@ -131,7 +78,7 @@ def test_a_token_for_somebody_else(gate: Gate) -> None:
     ],
 )
 def test_what_a_header_must_not_say(gate: Gate, header: dict[str, Any], reason: str) -> None:
-    assert gate.reason(Sealer(rsa_key()).token(**header)) == reason
+    assert gate.reason(Sealer(rsa_key()).token(SIGNER.token(), **header)) == reason
 
 
 @pytest.mark.parametrize(
@@ -149,7 +96,7 @@ def test_what_a_header_must_not_say(gate: Gate, header: dict[str, Any], reason: 
     ],
 )
 def test_a_senders_key_is_a_point_of_its_curve(gate: Gate, epk: Any) -> None:
-    assert gate.reason(Sealer(EC_KEYS["P-256"]).token(epk=epk)) == refusals.MALFORMED
+    assert gate.reason(Sealer(EC_KEYS["P-256"]).token(SIGNER.token(), epk=epk)) == refusals.MALFORMED
 
 
 def test_r10_no_broken_part_is_opened(gate: Gate) -> None:
@@ -171,7 +118,7 @@ def test_without_a_key_no_encrypted_token_is_taken(tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_bytes(key_set(SIGNER.jwk()))
     issuer = JwtIssuer(issuer=ISSUER, jwks_file=str(tmp_path / "keys.json"))
     gate = Gate(SecurityContext(settings_of(issuer), None, clock=Clock()))
-    assert gate.reason(Sealer(rsa_key()).token()) == refusals.MALFORMED
+    assert gate.reason(Sealer(rsa_key()).token(SIGNER.token())) == refusals.MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -180,9 +127,9 @@ def test_without_a_key_no_encrypted_token_is_taken(tmp_path: Path) -> None:
         b"",
         b"no key",
         SIGNER.pem,
-        _pem(Signer("EdDSA").private),
-        _pem(ec.generate_private_key(ec.SECP256K1())),
-        _pem(rsa_key(1024)),
+        private_pem(Signer("EdDSA").private),
+        private_pem(ec.generate_private_key(ec.SECP256K1())),
+        private_pem(rsa_key(1024)),
     ],
 )
 def test_keys_that_cannot_be_used_stop_the_start(pem: bytes) -> None:
@@ -192,4 +139,4 @@ def test_keys_that_cannot_be_used_stop_the_start(pem: bytes) -> None:
 
 def test_a_bound_on_keys() -> None:
     with pytest.raises(KeyMaterialError, match="more than 4"):
-        Decrypter([("key.pem", _pem(EC_KEYS["P-256"]))] * 5)
+        Decrypter([("key.pem", private_pem(EC_KEYS["P-256"]))] * 5)
