@@ -64,7 +64,7 @@ def addresses(url: str, username: str = "", password: str = "") -> list[Address]
 
 def _of_list(broker: str, login: str, vhost: str) -> Address:
     parts = urlsplit(broker.strip())
-    secure = parts.scheme in ("ssl", "amqps") or "ssl='true'" in parts.query
+    secure = parts.scheme in ("ssl", "amqps") or "ssl='true" in parts.query
     scheme = "amqps" if secure else "amqp"
     # `carbon` of WSO2's own address is the name by which its broker knows its one virtual host.
     return _address(scheme, login, parts.hostname or "", parts.port or _PORTS[scheme], vhost or "/")
