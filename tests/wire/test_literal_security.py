@@ -109,3 +109,12 @@ def test_a_credential_that_is_not_good_does_not_make_its_bearer_nobody(shared_pa
         assert asked(client, "/optional", scoped("b")) == (403, 900910)
         assert asked(client, "/optional", bearer(iss="https://other.test"))[0] == 401
     assert len(pair.backend.requests) == 1
+
+
+def test_a_credential_that_nobody_can_judge_does_not_make_its_bearer_nobody(shared_pair, settings):
+    pair = shared_pair((api("literal"),), settings)
+    with pair.gateway.connect() as client:
+        for value in ("Bearer opaque", "Basic YTpi", "Negotiate YTpi", "junk"):
+            assert asked(client, "/optional", ("Authorization", value))[0] == 401
+        assert asked(client, "/optional")[0] == 200
+    assert len(pair.backend.requests) == 1

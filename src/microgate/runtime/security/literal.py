@@ -91,7 +91,8 @@ class _Reading:
         if not complete:
             return self._faults.fault(refusals.WRONG_SCHEME if brings else refusals.MISSING)
         if complete == [[]]:
-            return None  # anybody may call, and this caller says nothing about itself
+            # Anybody may call who says nothing; a credential that cannot be judged does not make its bearer nobody.
+            return self._faults.fault(refusals.WRONG_SCHEME) if brings else None
         return self._try(exchange, complete)
 
     def _complete(self, exchange: Exchange) -> tuple[list[list[_Found]], bool]:
