@@ -27,6 +27,7 @@ _DEFAULTS = {
     "listenerConfig.host": "127.0.0.1",
     "listenerConfig.httpPort": "0",
     "listenerConfig.httpsPort": "-1",
+    "listenerConfig.tokenListenerPort": "0",
     "adminConfig.port": "0",
     "runtimeConfig.workers": "1",
 }

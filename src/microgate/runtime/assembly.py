@@ -24,10 +24,12 @@ from microgate.runtime.security import (
     authorise,
     backend_jwt,
     bound_tokens,
+    built_in_services,
     key_places,
     subscriptions,
     transport,
 )
+from microgate.runtime.security.built_in_services import BuiltIns
 from microgate.runtime.security.context import SecurityContext
 from microgate.runtime.security.revocation import stage as revocation
 from microgate.runtime.security.taken_names import taken_names
@@ -108,9 +110,13 @@ class Gateway:
         self._identify = identify.link(settings)
         self._answer_stages = _answer_stages(settings)
         self._unrouted = self._operation(Labels(index=0, api="", version="", operation_id="", method="", route=""))
-        self._router = Router(
-            [*self._routes(plan), *self._health_routes(own := rows(plan)[-1]), *self._key_set_routes(own)]
-        )
+        self._services = BuiltIns(self._security)
+        own = rows(plan)[-1]
+        targets = {path: _service_target(path, own.index) for path in self._services.paths}
+        routes = [*self._routes(plan), *self._health_routes(own), *self._key_set_routes(own)]
+        self._router = Router([*routes, *_service_routes(targets)])
+        tokens = {path: targets[path] for path in self._services.token_paths}
+        self._token_door = Door(settings, self._clients, _TokenEntrance(self, tokens), own_names, counter)
 
         self._sites = cors.Sites(plan, self._site) if any(api.cors is not None for api in plan.apis) else None
 
@@ -122,6 +128,9 @@ class Gateway:
         if isinstance(found, Fault):
             self._miss(exchange, found)
             return
+        self._serve(exchange, found)
+
+    def _serve(self, exchange: Exchange, found: _Target) -> None:
         operation = found.linked
         if operation is None:
             try:
@@ -172,6 +181,8 @@ class Gateway:
 
     def connection(self, scheme: str) -> ServerConnection:
         """A new connection of a client, to be handed to the event loop."""
+        if scheme == "token":
+            return ServerConnection(self._token_door, "https")
         return ServerConnection(self._door, scheme)
 
     @property
@@ -184,7 +195,7 @@ class Gateway:
 
     def begin_drain(self) -> None:
         """From now on every answer is the last on its connection; idle connections are closed."""
-        self._door.keeps = False
+        self._door.keeps = self._token_door.keeps = False
         for member in tuple(self._clients.members):
             cast("ServerConnection", member).begin_drain()
 
@@ -234,7 +245,19 @@ class Gateway:
         template = parse_template(path)
         return [Route((), base_path, template, method, target, "key_set") for method in ("GET", "HEAD")]
 
+    def _link_service(self, target: _Target) -> Operation:
+        """A service of the gateway's own."""
+        path = target.api.base_path
+        made = self._services.make(path)
+        labels = Labels(index=target.index, api="", version="", operation_id=path[1:], method="", route=path)
+        target.linked = self._operation(
+            labels, stages=(self._identify, *made.stages), forward=made.forward, limit=made.max_body_bytes
+        )
+        return target.linked
+
     def _link(self, target: _Target) -> Operation:
+        if not target.api.id:
+            return self._link_service(target)
         api, operation = target.api, target.operation
         seats: dict[str, Stage | None] = {
             "identify": self._identify,
@@ -302,6 +325,38 @@ class Gateway:
             wso2_statuses=self._settings.compatibility.statuses == "wso2",
             labels=labels,
         )
+
+
+class _TokenEntrance:
+    """The way in of the listener that has the token services and nothing else."""
+
+    def __init__(self, gateway: Gateway, services: dict[str, _Target]) -> None:
+        self._router = Router(_service_routes(services))
+        self._serve = gateway._serve  # noqa: SLF001 - the same gateway behind another router
+        self.refuse = gateway.refuse
+        self.forget = gateway.forget
+
+    def accept(self, exchange: Exchange) -> None:
+        found = self._router.find(exchange.authority, exchange.path, exchange.method)
+        if isinstance(found, Fault):
+            self.refuse(exchange, found)
+        else:
+            self._serve(exchange, found)
+
+
+def _service_target(path: str, index: int) -> _Target:
+    described = built_in_services.describe(path)
+    return _Target(described.api, described.operation, index)
+
+
+def _service_routes(services: dict[str, _Target]) -> list[Route[_Target]]:
+    """A service owns all below its path, with any method (WSO2 §6.5, §6.13)."""
+    below = parse_template("/*")
+    return [
+        Route((), path, below, method, target, f"service {path}")
+        for path, target in services.items()
+        for method in built_in_services.METHODS
+    ]
 
 
 def _nowhere(exchange: Exchange) -> None:

@@ -18,6 +18,7 @@ FIXED = {
     "listenerConfig.host": ("listener", "host"),
     "listenerConfig.httpPort": ("listener", "http_port"),
     "listenerConfig.httpsPort": ("listener", "https_port"),
+    "listenerConfig.tokenListenerPort": ("listener", "token_listener_port"),
     "listenerConfig.unixSocket": ("listener", "unix_socket"),
     "listenerConfig.keyStorePath": ("listener", "key_store_path"),
     "listenerConfig.keyStorePassword": ("listener", "key_store_password"),

@@ -27,6 +27,7 @@ BACKLOG = 2_048  # the system may cap it
 _PORT_KEYS = {
     "http": "listenerConfig.httpPort",
     "https": "listenerConfig.httpsPort",
+    "token": "listenerConfig.tokenListenerPort",
     "admin": "adminConfig.port",
 }
 
@@ -35,7 +36,7 @@ _PORT_KEYS = {
 class Listener:
     """One address. `slots` holds the sockets of each worker slot; `port` is the real one, 0 for a Unix socket."""
 
-    scheme: str  # "http" or "https"
+    scheme: str  # "http", "https", or "token" for TLS with the token services alone
     name: str  # as shown to the user
     port: int
     slots: tuple[tuple[socket.socket, ...], ...]
@@ -98,6 +99,8 @@ def open_listeners(settings: Settings, slots: int) -> Listeners:
             opened.append(_open_tcp("http", configured.host, configured.http_port, slots))
         if configured.https_port >= 0:
             opened.append(_open_tcp("https", configured.host, configured.https_port, slots))
+        if has_token_listener(settings):
+            opened.append(_open_tcp("token", configured.host, configured.token_listener_port, slots))
         if configured.unix_socket:
             opened.append(_open_unix(Path(configured.unix_socket), slots))
         if settings.admin.port >= 0:
@@ -111,6 +114,11 @@ def open_listeners(settings: Settings, slots: int) -> Listeners:
             "set `listenerConfig.httpPort`, `httpsPort` or `unixSocket`",
         )
     return Listeners(tuple(opened), admin)
+
+
+def has_token_listener(settings: Settings) -> bool:
+    """It is opened where it has something to serve."""
+    return bool(settings.key_manager.server_url) and settings.listener.token_listener_port >= 0
 
 
 def _open_tcp(scheme: str, host: str, port: int, slots: int) -> Listener:

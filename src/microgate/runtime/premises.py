@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from microgate.runtime import capacity
-from microgate.runtime.listeners import Listeners, open_listeners
+from microgate.runtime.listeners import Listeners, has_token_listener, open_listeners
 from microgate.runtime.observability.ledger import Ledger
 from microgate.runtime.observability.log_gate import LogGate
 from microgate.runtime.security.replay import ReplayRegion, open_region
@@ -43,7 +43,8 @@ def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premise
     """Open everything; raises StartError or KeyMaterialError, and leaves nothing open then."""
     _preload(settings)
     descriptors = capacity.raise_descriptor_limit()
-    tls = ServerTls(settings.listener) if settings.listener.https_port >= 0 else None
+    speaks_tls = settings.listener.https_port >= 0 or has_token_listener(settings)
+    tls = ServerTls(settings.listener) if speaks_tls else None
     return Premises(
         listeners=open_listeners(settings, slots),
         tls=tls,

@@ -20,7 +20,7 @@ def write_ready_file(path: Path, listeners: Listeners) -> None:
         "pid": os.getpid(),
         "http": listeners.port("http"),
         "https": listeners.port("https"),
-        "token": None,
+        "token": listeners.port("token"),
         "admin": listeners.admin.port if listeners.admin is not None else None,
     }
     draft = path.with_name(f".{path.name}.{os.getpid()}")

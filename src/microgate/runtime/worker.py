@@ -137,8 +137,8 @@ class Worker:
     async def start(self) -> None:
         for listener in self._post.listeners.traffic:
             for sock in listener.slots[self._post.slot]:
-                if listener.scheme == "https":
-                    self._add_tls(sock)
+                if listener.scheme in ("https", "token"):
+                    self._add_tls(sock, listener.scheme)
                 else:
                     self._acceptor.add(sock, listener.scheme, Entrance)
         # The certificate is as the supervisor read it, which may be long ago.
@@ -150,18 +150,18 @@ class Worker:
         self._serving = True
         self._say_hello()
 
-    def _add_tls(self, sock: socket.socket) -> None:
+    def _add_tls(self, sock: socket.socket, scheme: str) -> None:
         configured = self._post.settings.listener
         entrance: Entrance
         if configured.proxy_protocol:
             from microgate.runtime.protocols.peers import TrustedProxies
             from microgate.runtime.proxied_tls import ProxiedEntrance
 
-            entrance = proxied = self._acceptor.add(sock, "https", ProxiedEntrance)
+            entrance = proxied = self._acceptor.add(sock, scheme, ProxiedEntrance)
             count_error = self._counted.counter("proxy_protocol_errors")
             proxied.trust(TrustedProxies(configured.trusted_proxies), count_error)
         else:
-            entrance = self._acceptor.add(sock, "https", Entrance)
+            entrance = self._acceptor.add(sock, scheme, Entrance)
         assert self._post.tls is not None
         entrance.secure(
             self._post.tls.context,
