@@ -7,6 +7,7 @@ configured, for it takes `cryptography` along.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from microgate.plan.model import Plan
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from microgate.runtime.control import Channel
     from microgate.runtime.exchange import Consumer
     from microgate.runtime.security.backend_jwt import BackendTokens
+    from microgate.runtime.security.calls import Service
     from microgate.runtime.security.client_certificates import ClientCertificates
     from microgate.runtime.security.counting import Counter
     from microgate.runtime.security.dpop import Proofs
@@ -89,6 +91,16 @@ class SecurityContext:
         if settings.user_stores and plan is not None:
             self.scheme("basic")  # a provider of users that cannot be loaded stops the start, not a request
 
+    def service(self, name: str, url: str, *, timeout_s: float = 5.0) -> Service:
+        """A service that requests wait for, closed with everything else. `name` is how logs call it."""
+        from microgate.runtime.security.calls import Service
+        from microgate.runtime.security.fetch import make_tls
+
+        tls = partial(make_tls, self.settings)
+        service = Service(name, url, tls, timeout_s=timeout_s, counter=self.counter)
+        self.closers.append(service.close)
+        return service
+
     def scheme(self, kind: str) -> Scheme | None:
         """The scheme of this kind, the same for all operations; None where the settings leave it without any means."""
         if kind not in self._schemes:
@@ -121,8 +133,6 @@ class SecurityContext:
             close()
         if self._certificates is not None:
             self._certificates.close()
-        for close in self.closers:
-            close()
 
     @property
     def backend_tokens(self) -> BackendTokens | None:

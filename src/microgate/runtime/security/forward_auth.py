@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 from microgate.runtime import faults
 from microgate.runtime.exchange import Consumer
 from microgate.runtime.faults import Fault
-from microgate.runtime.security.calls import Service, ServiceError, Shared
-from microgate.runtime.security.fetch import Question, make_tls
+from microgate.runtime.security.calls import ServiceError, Shared
+from microgate.runtime.security.fetch import Question
 from microgate.runtime.security.refusals import Reason, TokenError
 from microgate.runtime.security.token_memory import TokenMemory
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from microgate.plan.model import Api, ForwardAuth, Operation
     from microgate.runtime.exchange import Exchange
+    from microgate.runtime.security.calls import Service
     from microgate.runtime.security.context import SecurityContext
     from microgate.runtime.security.fetch import Reply
     from microgate.runtime.security.schemes import Judgement
@@ -71,13 +72,8 @@ class ForwardAuthentication:
         """Operations with the same address share its connections and its breaker."""
         key = (told.url, told.timeout_ms)
         if key not in self._services:
-            self._services[key] = Service(
-                f"authorization service {told.url}",
-                told.url,
-                partial(make_tls, self.context.settings),
-                timeout_s=told.timeout_ms / 1000,
-                counter=self.context.counter,
-            )
+            name = f"authorization service {told.url}"
+            self._services[key] = self.context.service(name, told.url, timeout_s=told.timeout_ms / 1000)
         return self._services[key]
 
 

@@ -6,13 +6,12 @@ It knows how to ask and what counts as an answer; what the answer means is in `i
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from microgate.runtime.security import introspection_answers, service_credentials
-from microgate.runtime.security.calls import Service, ServiceError
-from microgate.runtime.security.fetch import Question, make_tls
+from microgate.runtime.security.calls import ServiceError
+from microgate.runtime.security.fetch import Question
 from microgate.runtime.security.introspection_answers import ANSWER, AnswerError
 from microgate.runtime.security.refusals import TokenError
 
@@ -40,13 +39,9 @@ class Introspection:
     """One server, asked by one worker."""
 
     def __init__(self, context: SecurityContext) -> None:
-        settings = context.settings
-        manager = settings.key_manager
-        tls = partial(make_tls, settings)
-        self._service = Service(
-            NAME, address_of(manager), tls, timeout_s=manager.timeout_in_millis / 1000, counter=context.counter
-        )
-        self._credentials = service_credentials.of(manager.security, tls, context.counter)
+        manager = context.settings.key_manager
+        self._service = context.service(NAME, address_of(manager), timeout_s=manager.timeout_in_millis / 1000)
+        self._credentials = service_credentials.of(manager.security, context.service)
         self._signed = None
         if manager.introspection_answer == "jwt":
             from microgate.runtime.security.signed_introspection import SignedAnswers

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from microgate.runtime import faults
 from microgate.runtime.security import key_validation_messages as messages
 from microgate.runtime.security import service_credentials
-from microgate.runtime.security.calls import Service, ServiceError, Shared
-from microgate.runtime.security.fetch import Question, make_tls
+from microgate.runtime.security.calls import ServiceError, Shared
+from microgate.runtime.security.fetch import Question
 from microgate.runtime.security.key_validation_messages import Resource, ResultError
 from microgate.runtime.security.opaque import check_form
 from microgate.runtime.security.refusals import Reason, TokenError
@@ -50,18 +50,13 @@ class KeyValidation:
     def __init__(self, context: SecurityContext) -> None:
         settings = context.settings
         manager = settings.key_manager
-        tls = partial(make_tls, settings)
-        self.service = Service(
-            "key-validation service",
-            f"{manager.server_url.rstrip('/')}/services/APIKeyValidationService",
-            tls,
-            timeout_s=manager.timeout_in_millis / 1000,
-            counter=context.counter,
-        )
-        self.credentials = service_credentials.of(manager.security, tls, context.counter)
+        url = f"{manager.server_url.rstrip('/')}/services/APIKeyValidationService"
+        self.service = context.service("key-validation service", url, timeout_s=manager.timeout_in_millis / 1000)
+        self.credentials = service_credentials.of(manager.security, context.service)
         self.memory = TokenMemory(context, lasting=settings.caching.enabled)
         self.asked: Shared[Consumer] = Shared()
         self.clock = context.clock
+        self.mark = context.mark
         self.issuer = manager.issuer
 
     def for_operation(self, api: Api, operation: Operation) -> _OfOperation:
@@ -111,6 +106,7 @@ class _OfOperation:
             raise TokenError(REFUSALS["900903"])
         consumer.issuer = shared.issuer
         consumer.token = blake2b(token, digest_size=16).digest()
+        shared.mark(consumer, token)
         shared.memory.keep(digest, consumer, len(document))
         return consumer
 

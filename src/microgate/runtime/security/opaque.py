@@ -58,6 +58,7 @@ class Opaque:
         self._memory = TokenMemory(context)
         self._asked: Shared[Consumer] = Shared()
         self._clock = context.clock
+        self._mark = context.mark
         self._issuer = settings.key_manager.issuer
         self._audience = settings.key_manager.audience
         skew_ms = settings.server.timestamp_skew
@@ -82,5 +83,6 @@ class Opaque:
             raise
         consumer.issuer = consumer.issuer or self._issuer
         consumer.token = blake2b(token, digest_size=16).digest()
+        self._mark(consumer, token)
         self._memory.keep(digest, consumer, size_bytes)
         return consumer

@@ -14,14 +14,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import quote, urlencode
 
-from microgate.runtime.security.calls import Service, ServiceError, Shared
+from microgate.runtime.security.calls import ServiceError, Shared
 from microgate.runtime.security.fetch import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from ssl import SSLContext
 
-    from microgate.runtime.security.counting import Counter
+    from microgate.runtime.security.calls import Service
     from microgate.settings.key_manager import KeyManagerSecurity, OAuthCredentials
 
 Fields = tuple[tuple[str, str], ...]
@@ -140,13 +139,13 @@ def basic(user: str, password: str) -> Fields:
     return (("Authorization", "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()),)
 
 
-def of(security: KeyManagerSecurity, tls: Callable[[], SSLContext], counter: Counter) -> Credentials:
-    """Basic where it is enabled, as under 3.x; else OAuth; else none."""
+def of(security: KeyManagerSecurity, service: Callable[[str, str], Service]) -> Credentials:
+    """Basic where it is enabled, as under 3.x; else OAuth; else none. `service` makes one of a name and an address."""
     if security.basic.enabled:
         return Fixed(basic(security.basic.username, security.basic.password))
     if not security.oauth2.enabled:
         return Fixed()
-    return _oauth(security.oauth2, partial(Service, "token endpoint of the key manager", tls=tls, counter=counter))
+    return _oauth(security.oauth2, partial(service, "token endpoint of the key manager"))
 
 
 def _oauth(settings: OAuthCredentials, service: Callable[[str], Service]) -> Credentials:

@@ -36,6 +36,8 @@ def failure(url: str, tls: ssl.SSLContext | None = None) -> str:
         b"HTTP/1.1 200 OK\r\n\r\nkeys",
         b"HTTP/1.0 200 OK\r\n\r\nkeys",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Length: 4\r\n\r\nkeys",
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nkeys",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\nkeys",
     ],
 )
 def test_every_framing_is_read(answer) -> None:
@@ -57,6 +59,8 @@ def test_every_framing_is_read(answer) -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nkeys", "the answer ends too early"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nke", "the answer ends too early"),
         (b"HTTP/1.1 200 OK\r\nContent-", "the answer ends too early"),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n", "the answer ends too early"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" * 2, "the answer is followed by more than was asked for"),
         (b"", "the answer ends too early"),
         (b"SSH-2.0-server\r\n", "the answer is not HTTP"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "the answer is not HTTP"),

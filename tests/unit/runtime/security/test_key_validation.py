@@ -9,15 +9,14 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from harness import aio
 from harness.backend import Backend, respond
+from harness.contexts import context_of, run
 from harness.minting import NOW, Client, Clock, settings_of
 from microgate.plan.model import Api, Operation, Security
 from microgate.runtime.exchange import Exchange
 from microgate.runtime.faults import Fault
 from microgate.runtime.security import authenticate
 from microgate.runtime.security import key_validation_messages as messages
-from microgate.runtime.security.context import SecurityContext
 from microgate.runtime.security.key_validation_messages import Resource, ResultError
 from microgate.settings.model import Caching, KeyManager
 
@@ -62,7 +61,7 @@ class Stage:
     ) -> None:
         manager = KeyManager(server_url=service.url, enable_legacy_mode=True)
         settings = msgspec.structs.replace(settings_of(key_manager=manager), **more)
-        self.context = SecurityContext(settings, None, clock=clock or Clock())
+        self.context = context_of(settings, clock or Clock())
         self.stage = authenticate.link(self.context, API, operation)
 
     async def judge(self, token: bytes = b"token-1") -> Exchange:
@@ -80,7 +79,7 @@ def test_the_question_names_the_token_and_the_resource() -> None:
         assert (await Stage(service).judge()).fault is None
 
     with Backend(said()) as service:
-        aio.run(main())
+        run(main())
         request = service.requests[0]
     assert (request.method, request.target) == ("POST", "/services/APIKeyValidationService")
     headers = {name.lower(): value for name, value in request.headers}
@@ -193,7 +192,7 @@ def test_each_code_of_the_service_has_its_status(status, http, code, reason) -> 
         assert (fault.kind.status, fault.kind.code, fault.reason) == (http, code, reason)
 
     with Backend(said(authorized="false", validationStatus=status)) as service:
-        aio.run(main())
+        run(main())
 
 
 def test_a_verdict_is_for_one_operation_until_the_token_ends() -> None:
@@ -212,7 +211,7 @@ def test_a_verdict_is_for_one_operation_until_the_token_ends() -> None:
         assert (await stage.judge()).fault.kind.code == 900903
 
     with Backend(said()) as service:
-        aio.run(main())
+        run(main())
 
 
 def test_the_cache_can_be_switched_off() -> None:
@@ -223,7 +222,7 @@ def test_the_cache_can_be_switched_off() -> None:
         assert len(service.requests) == 3
 
     with Backend(said()) as service:
-        aio.run(main())
+        run(main())
 
 
 @pytest.mark.parametrize("script", [respond(b"no"), respond(b"", status="500 Internal Server Error"), respond(BOMB)])
@@ -233,4 +232,4 @@ def test_a_service_without_a_plain_answer_admits_nobody(script) -> None:
         assert (fault.kind.status, fault.kind.code, fault.kind.wso2) == (503, 900900, 500)
 
     with Backend(script) as service:
-        aio.run(main())
+        run(main())

@@ -11,9 +11,9 @@ import pytest
 
 from harness import aio
 from harness.backend import Backend, raw, respond
+from harness.contexts import context_of, run
 from harness.minting import NOW, Clock, Gate, settings_of
 from microgate.runtime.security import calls, token_memory
-from microgate.runtime.security.context import SecurityContext
 from microgate.settings.model import Caching, KeyManager
 
 if TYPE_CHECKING:
@@ -28,13 +28,9 @@ def good(**members: object) -> Script:
     return said(**{"active": True, "scope": "read", "client_id": "shop", "exp": NOW + 60} | members)
 
 
-def context_of(service: Backend, clock: Clock, caching: Caching | None = None, **manager: object) -> SecurityContext:
+def gate_of(service: Backend, clock: Clock | None = None, caching: Caching | None = None, **manager: object) -> Gate:
     keys = KeyManager(introspection_url=f"{service.url}/introspect", **manager)
-    return SecurityContext(settings_of(key_manager=keys, caching=caching or Caching()), None, clock=clock)
-
-
-def gate_of(service: Backend, clock: Clock | None = None, **more: object) -> Gate:
-    return Gate(context_of(service, clock or Clock(), **more))
+    return Gate(context_of(settings_of(key_manager=keys, caching=caching or Caching()), clock))
 
 
 async def outcome(gate: Gate, token: bytes) -> str:
@@ -56,7 +52,7 @@ def test_a_good_token_is_asked_about_once_until_it_ends() -> None:
         assert await outcome(gate, b"tok/en+1=") == "auth.opaque.expired"
 
     with Backend(good()) as service:
-        aio.run(main())
+        run(main())
         request = service.requests[0]
     assert (request.method, request.target) == ("POST", "/introspect")
     assert request.body == b"token=tok%2Fen%2B1%3D"
@@ -87,7 +83,7 @@ def test_a_verdict_lasts_as_long_as_it_may_and_no_longer(members, caching, secon
         assert len(service.requests) == 2
 
     with Backend(good(**members)) as service:
-        aio.run(main())
+        run(main())
 
 
 def test_many_that_bring_one_token_wait_for_one_answer() -> None:
@@ -108,7 +104,7 @@ def test_many_that_bring_one_token_wait_for_one_answer() -> None:
         assert len(service.requests) == 1
 
     with Backend(script) as service:
-        aio.run(main())
+        run(main())
 
 
 def test_a_refused_token_is_not_asked_about_again_for_a_while() -> None:
@@ -123,7 +119,7 @@ def test_a_refused_token_is_not_asked_about_again_for_a_while() -> None:
         assert await outcome(gate, b"t") == ""
 
     with Backend(said(active=False)) as service:
-        aio.run(main())
+        run(main())
 
 
 def test_refusals_can_be_forgotten_at_once() -> None:
@@ -133,7 +129,7 @@ def test_refusals_can_be_forgotten_at_once() -> None:
         assert len(service.requests) == 3
 
     with Backend(said(active=False)) as service:
-        aio.run(main())
+        run(main())
 
 
 def test_a_flood_of_made_up_tokens_evicts_no_good_one(monkeypatch) -> None:
@@ -151,7 +147,7 @@ def test_a_flood_of_made_up_tokens_evicts_no_good_one(monkeypatch) -> None:
             assert gate.judge(b"Bearer good-%d" % number).fault is None
 
     with Backend(good()) as service:
-        aio.run(main())
+        run(main())
 
 
 @pytest.mark.parametrize(
@@ -162,7 +158,7 @@ def test_what_no_issuer_gives_out_is_refused_without_a_question(token) -> None:
         assert await outcome(gate_of(service), token) == "auth.opaque.malformed"
 
     with Backend(good()) as service:
-        aio.run(main())
+        run(main())
         assert service.bytes == 0
 
 
@@ -199,7 +195,7 @@ def test_a_service_without_a_plain_answer_admits_nobody(name) -> None:
         assert exchange.fault.reason == "auth.opaque.answer"
 
     with Backend(HOSTILE[name]) as service:
-        aio.run(main())
+        run(main())
 
 
 def test_a_service_that_fails_in_a_row_is_left_alone_and_found_again() -> None:
@@ -217,11 +213,11 @@ def test_a_service_that_fails_in_a_row_is_left_alone_and_found_again() -> None:
         assert [await outcome(gate, b"u%d" % number) for number in range(5)] == [""] * 5
 
     with Backend(good()) as service:
-        aio.run(main())
+        run(main())
 
 
 def test_without_a_key_manager_nothing_is_asked() -> None:
-    gate = Gate(SecurityContext(settings_of(), None, clock=Clock()))
+    gate = Gate(context_of(settings_of(), Clock()))
     assert gate.reason(b"opaque-token") == "auth.opaque.unknown"
 
 
@@ -232,7 +228,7 @@ def test_a_token_with_a_dot_is_opaque_where_somebody_can_be_asked(clock) -> None
         assert await outcome(gate, b"a.b.c") == "auth.jwt.issuer"
 
     with Backend(good()) as service:
-        aio.run(main())
+        run(main())
 
 
 def test_the_digest_of_a_token_is_known_and_its_text_is_not() -> None:
@@ -244,15 +240,15 @@ def test_the_digest_of_a_token_is_known_and_its_text_is_not() -> None:
         assert "secret-token" not in repr([getattr(consumer, name) for name in consumer.__slots__])
 
     with Backend(good()) as service:
-        aio.run(main())
+        run(main())
 
 
 def test_the_server_of_3x_is_asked_at_its_address() -> None:
     async def main() -> None:
         manager = KeyManager(server_url=f"{service.url}/", token_context="/oauth2/")
-        gate = Gate(SecurityContext(settings_of(key_manager=manager), None, clock=Clock()))
+        gate = Gate(context_of(settings_of(key_manager=manager), Clock()))
         assert await outcome(gate, b"t") == ""
 
     with Backend(good()) as service:
-        aio.run(main())
+        run(main())
         assert service.requests[0].target == "/oauth2/introspect"

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 import msgspec
 import pytest
 
-from harness import aio
 from harness.backend import Backend, respond
+from harness.contexts import context_of, run
 from microgate.runtime.security import service_credentials
 from microgate.runtime.security.calls import ServiceError
-from microgate.runtime.security.counting import uncounted
-from microgate.runtime.security.fetch import make_tls
 from microgate.settings.key_manager import (
     BasicCredentials,
     ClientCredential,
@@ -38,7 +35,7 @@ PASSWORD = PasswordGrant(enabled=True, client_id="id", client_secret="secret", u
 
 
 def credentials(security: KeyManagerSecurity) -> Credentials:
-    return service_credentials.of(security, partial(make_tls, Settings()), uncounted)
+    return service_credentials.of(security, context_of(Settings()).service)
 
 
 def oauth(server: Backend, **more: object) -> Credentials:
@@ -71,7 +68,7 @@ def test_basic_comes_first_and_nothing_is_nothing() -> None:
         off = msgspec.structs.replace(security, basic=BasicCredentials(enabled=False))
         assert await credentials(off).fields() == ()
 
-    aio.run(main())
+    run(main())
 
 
 @pytest.mark.parametrize("bearer_form", ["AUTH_HEADER_BEARER", "POST_BODY_BEARER", "NO_BEARER"])
@@ -80,7 +77,7 @@ def test_the_clients_credentials_go_where_the_settings_say(bearer_form) -> None:
         assert await oauth(server, client_credential=CLIENT, credential_bearer=bearer_form).fields() == bearer("t1")
 
     with Backend(given()) as server:
-        aio.run(main())
+        run(main())
         sent = form(server)
         authorization = header(server, "Authorization")
     assert (sent["grant_type"], sent["scope"]) == ("client_credentials", "one two")
@@ -106,7 +103,7 @@ def test_one_token_for_many_until_shortly_before_its_end(monkeypatch) -> None:
         assert await held.fields() == bearer("t2")
 
     with Backend(given(expires_in=600)) as server:
-        aio.run(main())
+        run(main())
 
 
 def test_the_password_grant_is_renewed_and_begun_anew(monkeypatch) -> None:
@@ -131,7 +128,7 @@ def test_the_password_grant_is_renewed_and_begun_anew(monkeypatch) -> None:
         assert form(server)["grant_type"] == "password"
 
     with Backend(given(expires_in=10, refresh_token="r1")) as server:
-        aio.run(main())
+        run(main())
 
 
 def test_a_token_that_is_not_taken_is_replaced_once(monkeypatch) -> None:
@@ -152,7 +149,7 @@ def test_a_token_that_is_not_taken_is_replaced_once(monkeypatch) -> None:
         assert len(server.requests) == 2
 
     with Backend(given()) as server:
-        aio.run(main())
+        run(main())
 
 
 def test_a_fixed_token_without_a_refresh_stays(caplog) -> None:
@@ -162,7 +159,7 @@ def test_a_fixed_token_without_a_refresh_stays(caplog) -> None:
         assert not held.refused(bearer("fixed"))
 
     with Backend(given()) as server:
-        aio.run(main())
+        run(main())
         assert server.bytes == 0
 
 
@@ -187,7 +184,7 @@ def test_an_answer_without_a_token_is_an_error(answer) -> None:
             await oauth(server, client_credential=CLIENT).fields()
 
     with Backend(respond(answer)) as server:
-        aio.run(main())
+        run(main())
 
 
 @pytest.mark.parametrize("expires", [None, "600", 0, -5, True, 1e400, [], 2**60])
