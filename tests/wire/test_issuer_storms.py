@@ -91,6 +91,19 @@ def test_case_27_r14_ten_thousand_unknown_key_ids_cost_one_fetch(gateway, backen
     assert _statuses(running, good) == {200}
 
 
+def test_weakness_03_distinct_tokens_cost_the_issuer_nothing(gateway, backend, issuer):
+    signer = Signer("ES256")
+    issuer.publish(signer)
+    running = gateway(API, settings=_settings(issuer))
+    wait_until(lambda: _status(running, signer.token(_claims())) == 200, "the keys are there")
+    before = len(issuer.fetches)
+    with running.connect() as client:
+        for number in range(200):
+            value = f"Bearer {signer.token(_claims(sub=str(number))).decode()}"
+            assert client.get("/a", ("Authorization", value)).status == 200
+    assert len(issuer.fetches) == before == 1
+
+
 def test_case_26_a_rotated_key_works_at_once_on_every_worker(gateway, backend, issuer):
     old, new = Signer("ES256", "old"), Signer("ES256", "new")
     issuer.publish(old)

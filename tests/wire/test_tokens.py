@@ -80,3 +80,31 @@ def test_r11_every_operation_is_closed_without_credentials(shared_pair):
                 assert client.request(method, path, headers).status == 401
         assert pair.backend.bytes == 0
         assert client.request("DELETE", "/b/1", [bearer()]).status == 200
+
+
+def test_weakness_02_not_before_counts_and_leeway_is_the_same_once_remembered(gateway, backend):
+    running = gateway(API, settings="[server]\ntimestampSkew = 3000\n")
+    with running.connect() as client:
+        now = int(time.time())
+        assert _status(client, mint(nbf=now + 60)) == (401, 900901)
+        token = mint(exp=now - 1)
+        assert _status(client, token) == (200, None)
+        assert _status(client, token) == (200, None), "3.x forgot the leeway for what it remembered"
+        wait_until(lambda: _status(client, token) == (401, 900901), "the leeway passes too")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Notabearer {}", "Bearer{}", "XBearer {}", "Basic bearer {}", "Digest basic={}", "{} Bearer", "Bearer, {}"],
+)
+def test_weakness_06_a_scheme_is_a_word_and_no_part_of_one(shared_pair, value):
+    pair = shared_pair((API,), "")
+    with pair.gateway.connect() as client:
+        assert client.get("/a", ("Authorization", value.format(mint()))).status == 401
+        assert client.get("/a", bearer()).status == 200
+    assert len(pair.backend.requests) == 1
+
+
+def test_weakness_01_an_issuer_without_a_key_stops_the_start(gateway, backend):
+    with pytest.raises(AssertionError, match="has no key, so its tokens cannot be verified"):
+        gateway(API, settings='[[jwtTokenConfig]]\nissuer = "https://issuer.test"\n')
