@@ -146,6 +146,21 @@ def test_entries_leave_the_file_and_the_table(revoked):
     wait_until(lambda: "microgate_revocations 1\n" in revoked.gateway.metrics(), "the table has one entry")
 
 
+def test_a_reload_keeps_what_was_revoked_and_follows_on(revoked, gateway):
+    running = gateway(API, settings=f'{WORKERS}[tokenRevocationConfig]\nfile = "{revoked.file}"\n', arguments=["--dev"])
+    revoked.gateway = running
+    token, other = mint(jti="one"), mint(jti="two")
+    revoked.say("one")
+    wait_until(lambda: revoked.statuses(token, 4) == {401}, "it is refused")
+    description = running.folder / "api.json"
+    description.write_text(description.read_text().replace("1.0.0", "1.0.1"))
+    wait_until(lambda: "the new version serves" in running.output, "it is served anew", seconds=15)
+    assert revoked.statuses(token) == {401}
+    assert revoked.statuses(other) == {200}
+    revoked.say("one", "two")
+    wait_until(lambda: revoked.statuses(other, 4) == {401}, "a new one is followed")
+
+
 def test_what_nobody_understands_is_passed_over(revoked):
     gateway = revoked.start()
     revoked.say(
