@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _PREFIX = b"access-control-"
 _ANY = "*"
+_A, _O, _V = b"Aa", b"Oo", b"Vv"  # most lines are told apart by their first letter, which costs least
 _NO_METHOD = "ANY"  # the one method of the routes that tell which API owns a path
 
 
@@ -41,10 +42,13 @@ class _Rules:
 
     def origin(self, exchange: Exchange) -> bytes:
         """The request's origin where it may call, else b"". Browsers send one; more than one is nobody's."""
-        values = exchange.values(b"origin")
-        if len(values) != 1 or not values[0]:
-            return b""
-        return values[0] if self._any_origin or values[0].lower() in self._origins else b""
+        origin = b""
+        for line in exchange.lines:
+            if line[0] in _O and line[:7].lower() == b"origin:":
+                if origin:
+                    return b""
+                origin = line[7:].strip(b" \t")
+        return origin if origin and (self._any_origin or origin.lower() in self._origins) else b""
 
     def takes_method(self, method: str) -> bool:
         return method in self._methods or _ANY in self._methods
@@ -61,9 +65,14 @@ def answer_stage(cors: Cors) -> AnswerStage:
         extra.append(b"Access-Control-Expose-Headers: " + ", ".join(cors.expose_headers).encode())
 
     def admit_page(exchange: Exchange, lines: Lines) -> None:
-        if any(line[: len(_PREFIX)].lower() == _PREFIX for line in lines):
-            lines[:] = [line for line in lines if line[: len(_PREFIX)].lower() != _PREFIX]
-        if not _varies(lines):
+        varies = False
+        for line in tuple(lines):
+            first = line[0]
+            if first in _A and line[: len(_PREFIX)].lower() == _PREFIX:
+                lines.remove(line)
+            elif first in _V and _varies(line):
+                varies = True
+        if not varies:
             lines.append(b"Vary: Origin")
         origin = rules.origin(exchange)
         if origin:
@@ -119,14 +128,11 @@ def _allowed(miss: object) -> Headers:
     return [(name, value + b", OPTIONS") for name, value in found if name == b"Allow"]
 
 
-def _varies(lines: Lines) -> bool:
-    """Whether caches know already that the answer depends on the origin."""
-    for line in lines:
-        if line[:5].lower() == b"vary:":
-            names = [name.strip(b" \t") for name in line[5:].lower().split(b",")]
-            if b"origin" in names or b"*" in names:
-                return True
-    return False
+def _varies(line: bytes) -> bool:
+    """Whether caches learn from this field that the answer depends on the origin."""
+    name, _, value = line.lower().partition(b":")
+    names = [part.strip(b" \t") for part in value.split(b",")]
+    return name == b"vary" and (b"origin" in names or b"*" in names)
 
 
 @dataclass(frozen=True, slots=True)
