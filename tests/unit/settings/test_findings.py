@@ -246,7 +246,7 @@ def test_one_broken_value_starts_no_chain_of_errors(configure):
 
 
 def test_what_has_no_effect_yet_is_a_warning_only_where_it_was_changed(configure):
-    text = ISSUER + "[keyManager]\nserverUrl = 'https://localhost:9443'\ntokenContext = 'other'\n"
+    text = ISSUER + "[caching]\ntokenCacheCapacity = 5\ntokenCacheEvictionFactor = 0.5\n"
     outcome = configure(text)
     assert [(one.code, one.line) for one in outcome.findings] == [("MG510", 6)]
     assert outcome.errors == []
