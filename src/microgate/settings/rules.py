@@ -256,12 +256,6 @@ def header_names(settings: Settings, finder: Finder) -> None:
         "forwardingConfig.requestIdHeader": settings.forwarding.request_id_header or "-",
         "jwtConfig.header": settings.backend_jwt_header.header,
     }
-    for index, name in enumerate(settings.forwarding.identity_headers):
-        key = f"forwardingConfig.identityHeaders[{index}]"
-        names[key] = name
-        if name.lower() in FRAMING_NAMES | {settings.auth.authorization_header.lower()}:
-            message = f"`{key}` names `{name}`, without which no request can be served"
-            finder.found(catalogue.RANGE, key, message)
     for index, entry in enumerate(settings.server.header_conf):
         key = f"server.headerConf[{index}].headerName"
         names[key] = entry.header_name
@@ -269,8 +263,18 @@ def header_names(settings: Settings, finder: Finder) -> None:
             message = f"`{key}` names `{entry.header_name}`, which belongs to the connection and cannot be overridden"
             finder.found(catalogue.RANGE, key, message)
     for key, name in names.items():
-        if not name or not all(one.isascii() and (one.isalnum() or one in "!#$%&'*+-.^_`|~") for one in name):
+        if not _is_token(name):
             finder.found(catalogue.RANGE, key, f"`{key}` is no name of a header: `{name}`")
+    key = "forwardingConfig.identityHeaders"
+    for name in settings.forwarding.identity_headers:
+        if name.lower() in FRAMING_NAMES | {settings.auth.authorization_header.lower()}:
+            finder.found(catalogue.RANGE, key, f"`{key}` has `{name}`, without which no request can be served")
+        elif not _is_token(name):
+            finder.found(catalogue.RANGE, key, f"`{key}` has `{name}`, which is no name of a header")
+
+
+def _is_token(name: str) -> bool:
+    return bool(name) and all(one.isascii() and (one.isalnum() or one in "!#$%&'*+-.^_`|~") for one in name)
 
 
 def client_certificates(settings: Settings, finder: Finder) -> None:

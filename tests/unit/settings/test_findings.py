@@ -13,6 +13,7 @@ KEY = 'jwksURL = "https://id.example/jwks"'
 ISSUER = f'[[jwtTokenConfig]]\nissuer = "https://id.example"\n{KEY}\n'
 
 # Text of a file, the line and code of the one error in it, what it says, and what the hint says.
+FOUND = "[[jwtTokenConfig]]\nissuer = 'https://a/t'\ndiscovery = true\n"
 WRONG = [
     ("[listenerConfig\n", 1, "MG501", "invalid TOML: expected ']'", ""),
     ("a = 1\nb = \n", 2, "MG501", "invalid TOML: invalid value", ""),
@@ -88,6 +89,15 @@ WRONG = [
     ('[[jwtTokenConfig]]\nissuer = "a"\njwksURL = "file:///x"\n', 3, "MG512", "no http or https address", ""),
     ("[listenerConfig]\ntrustedProxies = ['10.0.0.1/8']\n", 2, "MG512", "no network", "did you mean `10.0.0.0/8`?"),
     ("[listenerConfig]\ntrustedProxies = ['proxy']\n", 2, "MG512", "`proxy`, which is no network", "10.0.0.0/8"),
+    ("[security]\nallowedAddresses = ['office']\n", 2, "MG512", "`office`, which is no network", "10.0.0.0/8"),
+    ("[security]\ndeniedAddresses = ['10.1.1.1/8']\n", 2, "MG512", "no network", "did you mean `10.0.0.0/8`?"),
+    (f"{FOUND}jwksURL = 'https://a/k'\n", 3, "MG507", "both say where the keys are", "keep one"),
+    (FOUND.replace("https", "http"), 3, "MG512", "needs an issuer that is an https address", "jwksURL"),
+    (FOUND.replace("/t", "/t?x=1"), 3, "MG512", "without a query", "jwksURL"),
+    (f"{FOUND}accessTokensOnly = true\n", 4, "MG507", "needs `jwtTokenConfig[0].audience`", "add `audience`"),
+    ("[forwardingConfig]\nidentityHeaders = ['X-User', 'Host']\n", 2, "MG504", "without which no request", ""),
+    ("[forwardingConfig]\nidentityHeaders = ['authorization']\n", 2, "MG504", "without which no request", ""),
+    ("[forwardingConfig]\nidentityHeaders = ['X User']\n", 2, "MG504", "which is no name of a header", ""),
     *(
         (
             f"[resolver]\nnameServers = ['192.0.2.1', '{server}']\n",
@@ -113,9 +123,7 @@ RESTRICTIONS = [
     "[validationConfig]\nenableRequestValidation = true\n",
     "[validationConfig]\nenableResponseValidation = true\n",
     "[throttlingConfig]\nenabledGlobalTMEventPublishing = true\n",
-    "[mutualSSLConfig]\nsslVerifyClient = 'require'\n",
     "[mutualSSLConfig]\nprotocolVersions = 'TLSv1.3'\n",
-    "[[mutualSSLConfig.api.certificates]]\nname = 'a'\nversion = '1'\naliasList = ['x']\n",
     "[httpClients.proxy]\nenable = true\n",
     "[httpClients.sslConfig]\ntrustStorePath = 'x.p12'\n",
 ]
@@ -171,7 +179,8 @@ def test_a_registered_claim_cannot_be_renamed(configure):
 
 
 def test_all_findings_are_shown_at_once_in_the_order_of_the_file(configure):
-    text = "[listenerConfig]\nhttpPrt = 1\nhttpsPort = 'x'\ntrustedProxies = ['x']\n[validationConfig]\nenableRequestValidation = true\n"
+    text = "[listenerConfig]\nhttpPrt = 1\nhttpsPort = 'x'\ntrustedProxies = ['x']\n"
+    text += "[validationConfig]\nenableRequestValidation = true\n"
     outcome = configure(text, overrides={"no.such": "1"}, environ={"listenerConfig_maxConnection": "5"})
     assert [(one.code, one.file.rpartition("/")[2], one.line) for one in outcome.errors] == [
         ("MG502", "micro-gw.conf", 2),

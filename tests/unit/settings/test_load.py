@@ -88,7 +88,7 @@ def test_issuers_keep_their_order_and_may_be_written_as_one_table_as_before(conf
     single = configure(
         '[jwtTokenConfig]\nissuer = "b"\ncertificateAlias = "x"\n', environ={"jwtTokenConfig_audience": "a"}
     )
-    assert [(one.issuer, one.certificate_alias, one.audience) for one in single.issuers] == [("b", "x", "a")]
+    assert [(one.issuer, one.certificate_alias, one.audience) for one in single.issuers] == [("b", "x", ("a",))]
     assert single.findings == []
 
 
@@ -110,7 +110,7 @@ def test_more_certificates_are_an_array_of_tables(configure):
     ("old", "section", "attribute", "expected"),
     [
         ('keymanager.serverUrl = "https://k"', "key_manager", "server_url", "https://k"),
-        ("keyManager.external = false", "key_manager", "enable_legacy_mode", True),
+        ("keyManager = {external = false, serverUrl = 'https://k'}", "key_manager", "enable_legacy_mode", True),
         ("keyManager.external = true", "key_manager", "enable_legacy_mode", False),
         ("keyManager.timestampSkew = 7000", "server", "timestamp_skew", 7000),
         ("httpClients.sslConfig.verifyHostname = false", "backend", "verify_hostname", False),
