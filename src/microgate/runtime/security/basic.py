@@ -19,6 +19,7 @@ from microgate.runtime.exchange import Consumer
 from microgate.runtime.faults import Fault
 from microgate.runtime.security.calls import Shared
 from microgate.runtime.security.guess_limits import GuessLimit, network_of
+from microgate.runtime.security.hash_bench import HashBench
 from microgate.runtime.security.passwords import MAX_PASSWORD_BYTES
 from microgate.runtime.security.refusals import Reason, TokenError
 from microgate.runtime.security.turns import BusyError
@@ -54,7 +55,8 @@ class Basic:
         rules = settings.basic_auth
         self._clock = context.clock
         self._mark = context.mark
-        self._stores = making.make(settings, context.extensions)
+        bench = HashBench(rules.hash_threads)
+        self._stores = making.make(settings, context.extensions, bench)
         self._watched = tuple(store for store in self._stores if store.watches)
         self._known = Verdicts(
             KNOWN_BYTES, settings.caching.token_cache_capacity, context.clock, context.counter, context.gauge
@@ -69,8 +71,7 @@ class Basic:
         self._asked: Shared[Consumer] = Shared()
         self._down: set[str] = set()
         self._key = token_bytes(32)
-        for store in self._stores:
-            context.closers.append(store.close)
+        context.closers += [bench.close, *(store.close for store in self._stores)]
 
     def judge(self, exchange: Exchange, value: bytes, credential: bytes) -> Consumer | Awaitable[Consumer]:
         digest = blake2b(credential, digest_size=16, key=self._key).digest()

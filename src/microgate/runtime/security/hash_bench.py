@@ -1,15 +1,16 @@
-"""Where slow work of user stores is done: in a few threads of low priority, by fair turns, never on the event loop.
+"""Where slow work of user stores is done: in a few threads, by fair turns, never on the event loop.
 
-A thread lives for one piece of work, which costs a thousandth of a slow hash; so there is none to fork or to join.
+The threads start with the first work and stay: starting one holds the loop up until the system has let it run. They have the
+priority of the loop; a lower one would hold up everybody when it is put aside while it has the interpreter's lock.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from microgate.runtime.security import passwords
 from microgate.runtime.security.turns import Turns
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from microgate.runtime.security.user_stores.store import Attempt
     from microgate.settings.stored_passwords import Stored
 
-T = TypeVar("T")
+    Job: TypeAlias = tuple[Callable[[], Any], asyncio.Future[Any]]
 
-NICENESS = 15  # the loop that serves everybody else goes first
+T = TypeVar("T")
 
 
 class HashBench:
@@ -30,6 +31,9 @@ class HashBench:
 
     def __init__(self, threads: int) -> None:
         self._turns = Turns(threads)
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._missing = threads
+        self._started = 0
 
     async def matches(self, attempt: Attempt, stored: Stored) -> bool:
         """Whether the attempt has the password; raises BusyError, and what `Attempt.welcome` raises."""
@@ -43,34 +47,41 @@ class HashBench:
         try:
             # Others of the same address or user may have failed meanwhile.
             attempt.welcome()
-            loop = asyncio.get_running_loop()
-            done: asyncio.Future[T] = loop.create_future()
-            threading.Thread(target=_work, args=(work, loop, done), daemon=True, name="microgate-users").start()
+            self._start_thread()
         except BaseException:
             self._turns.give_back()
             raise
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         # In this order: who waited has drawn its conclusions before the next one has its turn.
         outcome = asyncio.shield(done)
         done.add_done_callback(self._after)
+        self._jobs.put((work, done))
         return await outcome
+
+    def close(self) -> None:
+        for _ in range(self._started):
+            self._jobs.put(None)
+
+    def _start_thread(self) -> None:
+        """One more until all are there."""
+        if self._missing:
+            threading.Thread(target=_work, args=(self._jobs,), daemon=True, name="microgate-users").start()
+            self._missing -= 1
+            self._started += 1
 
     def _after(self, done: asyncio.Future[T]) -> None:
         done.exception()  # raised to whoever still waits
         self._turns.give_back()
 
 
-def _work(work: Callable[[], T], loop: asyncio.AbstractEventLoop, done: asyncio.Future[T]) -> None:
-    # Linux has a priority for each thread; where there is none it does not matter.
-    with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-    try:
-        result = work()
-    except Exception as error:  # noqa: BLE001 - raised again where it is waited for
-        _tell(loop, done.set_exception, error)
-    else:
-        _tell(loop, done.set_result, result)
-
-
-def _tell(loop: asyncio.AbstractEventLoop, tell: Callable[[Any], None], news: object) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
-        loop.call_soon_threadsafe(tell, news)
+def _work(jobs: SimpleQueue[Job | None]) -> None:
+    while (job := jobs.get()) is not None:
+        work, done = job
+        tell: Callable[[Any], None] = done.set_result
+        try:
+            news = work()
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            tell, news = done.set_exception, error
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+            done.get_loop().call_soon_threadsafe(tell, news)
+        del job, work, done, tell, news  # a thread that waits holds nobody's password

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from microgate.settings.user_stores import UserStore as StoreSettings
 
 
-def make(settings: Settings, extensions: Extensions) -> tuple[UserStore, ...]:
+def make(settings: Settings, extensions: Extensions, bench: HashBench) -> tuple[UserStore, ...]:
     """`[b7a.users]` first, then the others; raises SettingsError or KeyMaterialError."""
-    bench = HashBench(settings.basic_auth.hash_threads)
     stores: list[UserStore] = [SettingsUsers(settings, bench)] if settings.b7a.users else []
     return (*stores, *(_one(store, bench, extensions) for store in settings.user_stores))
 

@@ -73,6 +73,9 @@ class Provider(UserStore):
         except BaseException as error:  # noqa: BLE001 - the user's code may raise anything, and the thread has to answer
             raise StoreDownError(_failure(error)) from None
 
+    def close(self) -> None:
+        self._bench.close()
+
     def _answer(self, said: Any, user: str) -> Answer:
         if said is None:
             return Refused.UNKNOWN

@@ -246,5 +246,5 @@ def test_stores_are_made_in_their_order(file, database):
     )
     settings = msgspec.structs.replace(Settings(), user_stores=stores)
     making.prove(settings)
-    made = making.make(settings, Extensions(Plan(project="", engine="", apis=(), upstreams=())))
+    made = making.make(settings, Extensions(Plan(project="", engine="", apis=(), upstreams=())), HashBench(1))
     assert [store.name for store in made] == ["first", "sqlite", "ldap"]
