@@ -7,7 +7,7 @@ verified like any other token by `issuers.py`, which imports this where the sett
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -22,10 +22,13 @@ from microgate.runtime.security.compact import MAX_HEADER_BYTES, MAX_TOKEN_BYTES
 from microgate.runtime.security.refusals import Reason, TokenError
 from microgate.runtime.security.signatures import UnusableKeyError, from_jwk
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ENCRYPTION = Reason("auth.jwt.encryption", "the access token is not encrypted for this gateway")
 
 RSA_BITS = range(2048, 4097)  # the upper bound is on what opening one token costs
-MAX_KEYS = 4
+MAX_ALIKE = 2  # the one in use and the one that is leaving: each is tried, also on what is made up
 IV_BYTES = 12
 TAG_BYTES = 16
 _KEY_BYTES = {"A128GCM": 16, "A192GCM": 24, "A256GCM": 32}
@@ -48,11 +51,6 @@ class Decrypter:
     """The gateway's private keys. Made of `(file, PEM)` pairs; raises KeyMaterialError."""
 
     def __init__(self, files: list[tuple[str, bytes]]) -> None:
-        if len(files) > MAX_KEYS:
-            raise KeyMaterialError(
-                f"`encryptedTokenConfig.privateKeyFiles` has more than {MAX_KEYS} keys",
-                hint="each is tried on each token; keep the newest ones",
-            )
         self._rsa: list[rsa.RSAPrivateKey] = []
         self._ec: list[ec.EllipticCurvePrivateKey] = []
         for file, pem in files:
@@ -61,6 +59,12 @@ class Decrypter:
                 self._rsa.append(key)
             else:
                 self._ec.append(key)
+        curves = [key.curve.name for key in self._ec]
+        if len(self._rsa) > MAX_ALIKE or any(curves.count(name) > MAX_ALIKE for name in curves):
+            raise KeyMaterialError(
+                f"`encryptedTokenConfig.privateKeyFiles` has more than {MAX_ALIKE} keys of one kind",
+                hint="each of a kind is tried on each token; keep the newest ones",
+            )
 
     def open(self, token: bytes) -> bytes:
         """The signed token inside; raises TokenError. Every key that might open it is tried."""
@@ -68,7 +72,7 @@ class Decrypter:
         method = parts.header["alg"]
         size = _KEY_BYTES[parts.header["enc"]]
         agreed = method == "ECDH-ES"
-        keys = _agree(self._ec, parts, size) if agreed else [_unwrap(key, parts.key, size) for key in self._rsa]
+        keys = _agree(self._ec, parts, size) if agreed else (_unwrap(key, parts.key, size) for key in self._rsa)
         for key in keys:
             try:
                 return AESGCM(key).decrypt(parts.iv, parts.text + parts.tag, parts.head)
@@ -138,7 +142,7 @@ def _unwrap(key: rsa.RSAPrivateKey, wrapped: bytes, size: int) -> bytes:
     return found if len(found) == size else os.urandom(size)
 
 
-def _agree(keys: list[ec.EllipticCurvePrivateKey], parts: _Parts, size: int) -> list[bytes]:
+def _agree(keys: list[ec.EllipticCurvePrivateKey], parts: _Parts, size: int) -> Iterator[bytes]:
     """RFC 7518 §4.6: the keys that ours and the sender's make together."""
     sender = parts.header.get("epk")
     if not isinstance(sender, dict) or sender.get("kty") != "EC":
@@ -152,11 +156,11 @@ def _agree(keys: list[ec.EllipticCurvePrivateKey], parts: _Parts, size: int) -> 
         raise TokenError(refusals.MALFORMED) from None
     parties = b"".join(_with_length(_party(parts.header, name)) for name in ("apu", "apv"))
     information = _with_length(parts.header["enc"].encode()) + parties + (size * 8).to_bytes(4, "big")
-    return [
+    return (
         ConcatKDFHash(hashes.SHA256(), size, information).derive(key.exchange(ec.ECDH(), public))
         for key in keys
         if key.curve.name == public.curve.name
-    ]
+    )
 
 
 def _party(header: dict[str, Any], name: str) -> bytes:

@@ -137,6 +137,14 @@ def test_keys_that_cannot_be_used_stop_the_start(pem: bytes) -> None:
         Decrypter([("key.pem", pem)])
 
 
-def test_a_bound_on_keys() -> None:
-    with pytest.raises(KeyMaterialError, match="more than 4"):
-        Decrypter([("key.pem", private_pem(EC_KEYS["P-256"]))] * 5)
+@pytest.mark.parametrize("key", [EC_KEYS["P-256"], rsa_key()])
+def test_a_bound_on_keys_of_one_kind(key: Any) -> None:
+    Decrypter([("key.pem", private_pem(key))] * 2)
+    with pytest.raises(KeyMaterialError, match="more than 2"):
+        Decrypter([("key.pem", private_pem(key))] * 3)
+
+
+def test_the_key_before_still_opens() -> None:
+    old, new = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    decrypter = Decrypter([("new.pem", private_pem(new)), ("old.pem", private_pem(old))])
+    assert [decrypter.open(Sealer(key).token(b"inside")) for key in (old, new)] == [b"inside"] * 2
