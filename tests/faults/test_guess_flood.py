@@ -1,7 +1,7 @@
 """A thousand guesses at a password in a second, from as many addresses: the rest of the traffic does not feel them.
 
-A long test, because it is about latency: the flood, the hashes and the probes want two processors of their own, and say
-nothing on a machine that is busy with something else.
+A long test, and a goal that is met only where processors are to spare: a thread that hashes competes with the loop. On a saturated
+machine a flood of guesses at a cheap hash is not felt while this one is.
 """
 
 from __future__ import annotations
