@@ -1,6 +1,6 @@
 """A thousand guesses at a password in a second, from as many addresses: the rest of the traffic does not feel them.
 
-A long test, and a goal that is met only where processors are to spare: a thread that hashes competes with the loop. On a saturated
+A long test, and a goal that is met only where processors are to spare: a thread that hashes competes with the loop. On a busy
 machine a flood of guesses at a cheap hash is not felt while this one is.
 """
 
