@@ -147,7 +147,7 @@ def gateway(folder: Path, port: int) -> Gateway:
         replays=None,
     )
     made = Gateway(plan, load(Sources(file=file)).settings, services)
-    made._backends = Nowhere()  # type: ignore[assignment]  # noqa: SLF001 - the one part that is not measured
+    made._backends = Nowhere()  # type: ignore[assignment] # noqa: SLF001 - the one part that is not measured
     return made
 
 
@@ -155,7 +155,7 @@ async def measure(folder: Path) -> dict[str, float]:
     server = await asyncio.start_server(introspect, "127.0.0.1", 0)
     made = gateway(folder, server.sockets[0].getsockname()[1])
     connection, transport = made.connection("http"), Transport()
-    connection.connection_made(transport)  # type: ignore[arg-type]
+    connection.connection_made(transport)  # type: ignore[arg-type] - a stand-in
     steps: dict[str, Callable[[], None]] = {}
     for name, data in requests().items():
         for _ in range(2):  # the first time it may have to be asked for
@@ -165,7 +165,7 @@ async def measure(folder: Path) -> dict[str, float]:
                 while not transport.written:  # noqa: ASYNC110 - the transport has no event
                     await asyncio.sleep(0.01)
         assert transport.written.startswith(b"HTTP/1.1 200"), (name, transport.written)
-        steps[name] = lambda data=data: connection.data_received(data)  # type: ignore[misc]
+        steps[name] = lambda data=data: connection.data_received(data)  # type: ignore[misc] - bound at once
     best = dict.fromkeys(steps, 1e9)
     for _ in range(ROUNDS):
         for name, step in steps.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import tomllib
 
@@ -32,7 +33,8 @@ def test_settings_of_the_documents_load(block, tmp_path):
     file = tmp_path / "micro-gw.conf"
     file.write_text(block.text, encoding="utf-8")
     assert tomllib.loads(block.text)
-    load(Sources(file=file, environ={}, overrides=(), strict=True))
+    environ = dict.fromkeys(re.findall(r"\$\{env:(\w+)\}", block.text), "secret")
+    load(Sources(file=file, environ=environ, overrides=(), strict=True))
 
 
 @pytest.mark.parametrize("block", _named(blocks("yaml")))

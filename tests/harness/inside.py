@@ -46,7 +46,15 @@ class Inside:
         loop = asyncio.get_running_loop()
         region = bytearray(region_size(self._plan, 1))
         services = SimpleNamespace(
-            slot=0, workers=1, loop=loop, channel=self, metrics=region, max_connections=100_000, https_port=None
+            slot=0,
+            workers=1,
+            loop=loop,
+            channel=self,
+            metrics=region,
+            max_connections=100_000,
+            https_port=None,
+            revocations=None,
+            replays=None,
         )
         self.gateway = assemble(self._plan, self._settings, services)
         self.metrics = Metrics(region, self._plan, 0)
