@@ -15,7 +15,7 @@ from harness.aside import PROBE_TIMEOUT_SECONDS, Aside, probe
 from harness.descriptions import describe
 from harness.guesses import guess
 from harness.waiting import wait_until
-from microgate.runtime.security import passwords
+from microgate.runtime.security.passwords import stored_forms as passwords
 
 SECURED = describe(
     {"/a": {"get": {"security": [{"user": []}]}}},

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from harness.minting import ISSUER, NOW, Clock, Gate, Signer, as_json, good_claims, key_set, settings_of
 from microgate.runtime.security.context import SecurityContext
-from microgate.runtime.security.key_sets import KeySetError, read
-from microgate.runtime.security.signatures import UnusableKeyError, from_jwk
+from microgate.runtime.security.tokens.key_sets import KeySetError, read
+from microgate.runtime.security.tokens.signatures import UnusableKeyError, from_jwk
 from microgate.settings.model import JwtIssuer
 
 NAMES = ("RS256", "PS256", "ES256", "ES512", "EdDSA")

@@ -12,7 +12,7 @@ from harness.credentials import bearer
 from harness.descriptions import describe
 from harness.services import ldap
 from harness.waiting import wait_until
-from microgate.runtime.security import passwords
+from microgate.runtime.security.passwords import stored_forms as passwords
 
 SHA1 = "5baa61e4c9b93f3f0682250b6cf8331b7ee68fd8"  # of "password"
 SCHEMES = {

@@ -18,7 +18,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
-    from microgate.runtime.security import passwords
+    from microgate.runtime.security.passwords import stored_forms as passwords
 
     name = arguments.name
     if ":" in name or not name.isprintable():

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     import argparse
 
     from microgate.cli.console import Console
-    from microgate.runtime.security.key_book import KeyBook, Record
+    from microgate.runtime.security.api_keys.key_book import KeyBook, Record
 
 LONGEST_SECONDS = 100 * 365 * 86_400
 ACTIONS = ("create", "list", "revoke", "rotate")
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
-    from microgate.runtime.security.key_book import KeyBook
+    from microgate.runtime.security.api_keys.key_book import KeyBook
 
     if not arguments.store:
         raise UsageError("--store is missing", "name the file that `apikey.store` names in the settings")
@@ -38,7 +38,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _create(book: KeyBook, arguments: argparse.Namespace, console: Console) -> None:
-    from microgate.runtime.security.key_book import Record
+    from microgate.runtime.security.api_keys.key_book import Record
 
     if not arguments.consumer:
         raise UsageError("--consumer is missing", "say whom the key is for")

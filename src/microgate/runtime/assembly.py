@@ -18,20 +18,14 @@ from microgate.runtime.protocols.deadlines import Watch
 from microgate.runtime.protocols.door import Door
 from microgate.runtime.protocols.http1_server import ServerConnection
 from microgate.runtime.router import Route, Router
-from microgate.runtime.security import (
-    addresses,
-    authenticate,
-    authorise,
-    backend_jwt,
-    bound_tokens,
-    built_in_services,
-    key_places,
-    subscriptions,
-    transport,
-)
-from microgate.runtime.security.built_in_services import BuiltIns
+from microgate.runtime.security import addresses, authenticate, authorise, key_places, transport
+from microgate.runtime.security.assertions import backend_jwt
+from microgate.runtime.security.certificates import bound_tokens
 from microgate.runtime.security.context import SecurityContext
 from microgate.runtime.security.revocation import stage as revocation
+from microgate.runtime.security.services import built_in_services
+from microgate.runtime.security.services.built_in_services import BuiltIns
+from microgate.runtime.security.subscriptions import stage as subscriptions
 from microgate.runtime.security.taken_names import taken_names
 from microgate.runtime.upstreams.backends import Backends
 from microgate.runtime.upstreams.pool import Counts
@@ -42,7 +36,7 @@ if TYPE_CHECKING:
     from microgate.plan import model
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.pipeline import AnswerStage, Forward, Stage
-    from microgate.runtime.security.replay import ReplayRegion
+    from microgate.runtime.security.certificates.replay import ReplayRegion
     from microgate.settings.model import Settings
 
 log = logging.getLogger("microgate.assembly")
@@ -303,7 +297,7 @@ class Gateway:
         """Its code takes `cryptography` along, so it is imported only where an API uses certificates."""
         if not self._security.asks_clients:
             return None
-        from microgate.runtime.security import client_certificates
+        from microgate.runtime.security.certificates import client_certificates
 
         return client_certificates.link(self._security, api, operation)
 

@@ -15,7 +15,7 @@ from microgate.runtime import capacity
 from microgate.runtime.listeners import Listeners, has_token_listener, open_listeners
 from microgate.runtime.observability.ledger import Ledger
 from microgate.runtime.observability.log_gate import LogGate
-from microgate.runtime.security.replay import ReplayRegion, open_region
+from microgate.runtime.security.certificates.replay import ReplayRegion, open_region
 from microgate.runtime.security.revocation import memory as revocation
 from microgate.runtime.tls import ServerTls
 
@@ -62,7 +62,7 @@ def _preload(settings: Settings) -> None:
     """Import what every child will need, once: their memory for it is shared, and a successor starts faster."""
     modules = ["uvloop", "concurrent.futures.thread", "ctypes"]
     if settings.issuers:
-        modules.append("microgate.runtime.security.issuers")
+        modules.append("microgate.runtime.security.tokens.issuers")
     for module in modules:
         with suppress(ImportError):
             importlib.import_module(module)

@@ -17,8 +17,9 @@ from microgate.runtime.event_loop import run
 from microgate.runtime.lifeline import Orders
 from microgate.runtime.observability import jobs as observability
 from microgate.runtime.observability.metrics import Metrics
-from microgate.runtime.security import certificates, event_hub, keys
 from microgate.runtime.security.revocation import jobs as revocation
+from microgate.runtime.security.subscriptions import event_hub
+from microgate.runtime.security.tokens import certificates, keys
 
 if TYPE_CHECKING:
     import mmap

@@ -21,7 +21,7 @@ from microgate.runtime.security.keystore import conversion, load_key_store, load
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from microgate.runtime.security.client_trust import Demand
+    from microgate.runtime.security.certificates.client_trust import Demand
     from microgate.runtime.security.keystore import KeyStore
     from microgate.settings.model import Listener
 

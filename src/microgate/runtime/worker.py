@@ -23,7 +23,7 @@ from microgate.runtime.control import Greeting, Hello
 from microgate.runtime.event_loop import run
 from microgate.runtime.lifeline import Orders
 from microgate.runtime.observability.metrics import Metrics
-from microgate.runtime.security import client_trust
+from microgate.runtime.security.certificates import client_trust
 
 if TYPE_CHECKING:
     import mmap
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from microgate.runtime.control import Channel
     from microgate.runtime.lifeline import Lifeline
     from microgate.runtime.listeners import Listeners
-    from microgate.runtime.security.replay import ReplayRegion
+    from microgate.runtime.security.certificates.replay import ReplayRegion
     from microgate.runtime.tls import ServerTls
     from microgate.settings.model import Settings
 

@@ -114,8 +114,7 @@ class _Choice:
         return self.refuse(reason)
 
     def _of_token(self, token: bytes) -> Scheme | None:
-        """A self-contained token has two dots, or four where it is encrypted; some issuers put a dot into opaque ones too."""
-        if b"." not in token or (self._opaque is not None and token.count(b".") not in (2, 4)):
+        if b"." not in token or (self._opaque is not None and not schemes.looks_self_contained(token)):
             return self._opaque
         return self._jwt
 

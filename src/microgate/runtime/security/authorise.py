@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from microgate.runtime.security.key_holders import is_unscoped
+from microgate.runtime.security.api_keys.key_holders import is_unscoped
 
 if TYPE_CHECKING:
     from microgate.plan.model import Api, Operation

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from microgate.plan.model import Plan
 from microgate.runtime.extensions import Extensions
-from microgate.runtime.security import client_trust, refusals, schemes, subscriptions
+from microgate.runtime.security import refusals, schemes
+from microgate.runtime.security.certificates import client_trust
 from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.refusals import Refusals, TokenError
+from microgate.runtime.security.subscriptions import stage as subscriptions
 from microgate.runtime.security.verdicts import Verdicts
 
 if TYPE_CHECKING:
@@ -22,16 +24,16 @@ if TYPE_CHECKING:
 
     from microgate.runtime.control import Channel
     from microgate.runtime.exchange import Consumer
-    from microgate.runtime.security.backend_jwt import BackendTokens
+    from microgate.runtime.security.assertions.backend_jwt import BackendTokens
     from microgate.runtime.security.calls import Service
-    from microgate.runtime.security.client_certificates import ClientCertificates
+    from microgate.runtime.security.certificates.client_certificates import ClientCertificates
+    from microgate.runtime.security.certificates.dpop import Proofs
+    from microgate.runtime.security.certificates.replay import ReplayRegion
     from microgate.runtime.security.counting import Counter
-    from microgate.runtime.security.dpop import Proofs
-    from microgate.runtime.security.issuers import Issuers
-    from microgate.runtime.security.replay import ReplayRegion
     from microgate.runtime.security.revocation.stage import Revocations
     from microgate.runtime.security.revocation.table import Region
     from microgate.runtime.security.schemes import Scheme
+    from microgate.runtime.security.tokens.issuers import Issuers
     from microgate.settings.model import Settings
 
 VERDICT_BYTES = 32 << 20
@@ -83,7 +85,7 @@ class SecurityContext:
             self.mark = stage.mark
         self._issuers: Issuers | None = None
         if settings.issuers:
-            from microgate.runtime.security import issuers
+            from microgate.runtime.security.tokens import issuers
 
             self._issuers = issuers.load(
                 settings, channel, self.verdicts.clear, self.extensions if plan is not None else None
@@ -111,7 +113,7 @@ class SecurityContext:
     def certificates(self) -> ClientCertificates:
         """The certificates of clients, for operations that use them; raises KeyMaterialError."""
         if self._certificates is None:
-            from microgate.runtime.security.client_certificates import ClientCertificates
+            from microgate.runtime.security.certificates.client_certificates import ClientCertificates
 
             self._certificates = ClientCertificates(self.settings, self.clock)
         return self._certificates
@@ -120,7 +122,7 @@ class SecurityContext:
     def proofs(self) -> Proofs:
         """What checks that the sender of a request holds the key of its token."""
         if self._proofs is None:
-            from microgate.runtime.security import dpop, replay
+            from microgate.runtime.security.certificates import dpop, replay
 
             region, slot = self._replays or (replay.open_region(1), 0)
             self._proofs = dpop.Proofs(
@@ -138,7 +140,7 @@ class SecurityContext:
     def backend_tokens(self) -> BackendTokens | None:
         """Tokens for backends, None where none are made; raises KeyMaterialError and SettingsError."""
         if self._backend_tokens is None and self.settings.backend_jwt.jwt_generator_enabled:
-            from microgate.runtime.security.backend_jwt import BackendTokens
+            from microgate.runtime.security.assertions.backend_jwt import BackendTokens
 
             self._backend_tokens = BackendTokens(self)
         return self._backend_tokens
@@ -173,14 +175,18 @@ def prove(settings: Settings, plan: Plan) -> None:
 
         revocation.prove(plan, settings)
     if settings.backend_jwt.jwt_generator_enabled:
-        from microgate.runtime.security import backend_signer
+        from microgate.runtime.security.assertions import backend_signer
 
         backend_signer.load(settings)
+    if any("api_key" in operation.security.schemes for api in plan.apis for operation in api.operations):
+        from microgate.runtime.security.api_keys import scheme as api_keys
+
+        api_keys.prove(settings)
     if settings.b7a.users or settings.user_stores:
-        from microgate.runtime.security.user_stores import making
+        from microgate.runtime.security.passwords.user_stores import making
 
         making.prove(settings)
     if client_trust.demand(plan, settings) is not None:
-        from microgate.runtime.security import client_certificates
+        from microgate.runtime.security.certificates import client_certificates
 
         client_certificates.prove(settings, plan.apis)

@@ -1,6 +1,6 @@
 """HTTP to services that the settings name: bounded in size and time, verified, never redirected.
 
-Nothing here reads a token, so no address in one is ever dialled. `keys.py` asks for documents with `fetch`; calls that a
+Nothing here reads a token, so no address in one is ever dialled. `tokens/keys.py` asks for documents with `fetch`; calls that a
 request waits for go through `calls.py`, which keeps connections.
 """
 

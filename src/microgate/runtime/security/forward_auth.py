@@ -15,8 +15,8 @@ from microgate.runtime.exchange import Consumer
 from microgate.runtime.faults import Fault
 from microgate.runtime.security.calls import ServiceError, Shared
 from microgate.runtime.security.fetch import Question
+from microgate.runtime.security.opaque.token_memory import TokenMemory
 from microgate.runtime.security.refusals import Reason, TokenError
-from microgate.runtime.security.token_memory import TokenMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Where a request carries an API key: header fields and query parameters, as descriptions name them (WSO2 §3.8, §6.5).
 
-It finds keys and takes them out; what a key is worth is `api_keys.py`.
+It finds keys and takes them out; what a key is worth is `api_keys/scheme.py`.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def _find(member: _Member, exchange: Exchange, field: tuple[bytes, bytes], kinds
     if member.kind not in kinds:
         return None
     value, credential = field
-    if (member.kind == "jwt") != (b"." in credential) and member.kind != "basic":
+    if member.kind != "basic" and (member.kind == "jwt") != schemes.looks_self_contained(credential):
         return None
     return _Found(member, value, credential)
 

@@ -45,23 +45,23 @@ def of(context: SecurityContext, kind: str, api: Api, operation: Operation) -> S
 def make(kind: str, context: SecurityContext) -> Scheme | None:
     """The scheme of one of `plan.model.Security.schemes`; None for one that the settings leave without any means."""
     if kind == "jwt":
-        from microgate.runtime.security.self_contained import SelfContained
+        from microgate.runtime.security.tokens.scheme import SelfContained
 
         return SelfContained(context)
     if kind == "mutual_tls":
-        from microgate.runtime.security.client_certificates import MutualTls
+        from microgate.runtime.security.certificates.client_certificates import MutualTls
 
         return MutualTls(context)
     if kind == "oauth2":
-        from microgate.runtime.security import opaque
+        from microgate.runtime.security.opaque import scheme as opaque
 
         return opaque.make(context)
     if kind == "basic":
-        from microgate.runtime.security.basic import Basic
+        from microgate.runtime.security.passwords.scheme import Basic
 
         return Basic(context)
     if kind == "api_key":
-        from microgate.runtime.security import api_keys
+        from microgate.runtime.security.api_keys import scheme as api_keys
 
         return api_keys.make(context)
     if kind == "forward":
@@ -69,3 +69,8 @@ def make(kind: str, context: SecurityContext) -> Scheme | None:
 
         return ForwardAuthentication(context)
     return None
+
+
+def looks_self_contained(token: bytes) -> bool:
+    """Two dots, or four where it is encrypted; some issuers put a dot into opaque tokens too."""
+    return token.count(b".") in (2, 4)

@@ -292,7 +292,7 @@ def test_the_code_that_verifies_is_imported_for_issuers_alone(run_python) -> Non
         from microgate.settings.model import Settings
         context.SecurityContext(Settings(), None)
         assert "cryptography" not in sys.modules
-        assert "microgate.runtime.security.issuers" not in sys.modules
+        assert "microgate.runtime.security.tokens.issuers" not in sys.modules
         """
     )
 

@@ -19,8 +19,8 @@ REFUSALS = Refusals(("oauth2", "jwt"), wso2=False)
 def _reasons() -> list[Reason]:
     """Every reason that a module of the room has as a constant."""
     found: dict[str, Reason] = {}
-    for module in pkgutil.iter_modules(security.__path__):
-        members = vars(importlib.import_module(f"{security.__name__}.{module.name}"))
+    for module in pkgutil.walk_packages(security.__path__, f"{security.__name__}."):
+        members = vars(importlib.import_module(module.name))
         found |= {value: value for value in members.values() if isinstance(value, Reason)}
     return sorted(found.values())
 

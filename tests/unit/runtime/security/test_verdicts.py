@@ -8,8 +8,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.minting import NOW, Clock, as_json, b64, good_claims
-from microgate.runtime.security import claims
-from microgate.runtime.security.compact import parse
+from microgate.runtime.security.tokens import claims
+from microgate.runtime.security.tokens.compact import parse
 from microgate.runtime.security.verdicts import Verdict, Verdicts
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from microgate.errors import KeyMaterialError
-from microgate.runtime.security.compact import decode_base64url
 from microgate.runtime.security.refusals import TokenError
 from microgate.runtime.security.revocation.feeds import FeedError
 from microgate.runtime.security.revocation.feeds.web import Site
+from microgate.runtime.security.tokens.compact import decode_base64url
 
 if TYPE_CHECKING:
     from microgate.runtime.security.revocation.book import Book
-    from microgate.runtime.security.signatures import VerificationKey
+    from microgate.runtime.security.tokens.signatures import VerificationKey
     from microgate.settings.model import Settings
 
 
@@ -71,7 +71,7 @@ class Feed:
         return listed
 
     def _verify(self, head: dict[str, Any], proof: bytes, signed: bytes) -> None:
-        from microgate.runtime.security.signatures import ALGORITHMS
+        from microgate.runtime.security.tokens.signatures import ALGORITHMS
 
         algorithm = head.get("alg")
         if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or not self._key.fits(algorithm):
@@ -83,7 +83,7 @@ class Feed:
 
 
 def _key(file: str) -> VerificationKey:
-    from microgate.runtime.security.signatures import UnusableKeyError, from_pem
+    from microgate.runtime.security.tokens.signatures import UnusableKeyError, from_pem
 
     try:
         return from_pem(Path(file).read_bytes())

@@ -1,0 +1,1 @@
+"""API keys: signed ones, ones kept in a book, and the service that issues them."""

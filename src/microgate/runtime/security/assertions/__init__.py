@@ -1,0 +1,1 @@
+"""The token that tells a backend who calls."""

@@ -1,0 +1,1 @@
+"""Names and passwords: stored forms, user stores, and how guessing is held back."""

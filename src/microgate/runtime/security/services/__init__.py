@@ -1,0 +1,1 @@
+"""The gateway's own services for tokens and keys."""

@@ -1,0 +1,1 @@
+"""Self-contained tokens: reading, proving and judging them, and the keys of their issuers."""
