@@ -30,7 +30,7 @@ def test_r13_a_revoked_certificate_is_refused_once_its_list_says_so(certified, t
         wait_until(lambda: kept.get("/a").status == 401, "the new list is in use")
     assert certified.call(revoked) == (401, 900901)
     assert certified.call(other) == (200, None)
-    assert "auth.mutual_tls.revoked" in running.access_log.read_text()
+    wait_until(lambda: "auth.mutual_tls.revoked" in running.access_log.read_text(), "the log says why")
     lists.write_bytes(b"x")
     wait_until(lambda: "the last good list stays in use" in running.output, "a bad list is reported")
     assert certified.call(revoked) == (401, 900901)

@@ -5,12 +5,16 @@ read, by those who know nothing of files and lines. serving.py calls this on wha
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from microgate.errors import Findings, MicrogateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from microgate.settings.reader import Value
+
+E = TypeVar("E", bound=BaseException)
 
 DEFAULT = "default"
 _QUOTED = re.compile(r"`([^`]+)`")
@@ -31,6 +35,14 @@ def place_of(message: str, hint: str, values: Sequence[Value]) -> str:
         if candidate:
             return candidate
     return ""
+
+
+def placed(error: E, values: Sequence[Value]) -> E:
+    """The error with the place of the setting that it is about before its text, where there is one."""
+    if not isinstance(error, MicrogateError) or isinstance(error, Findings):
+        return error
+    place = place_of(str(error), error.hint, values)
+    return type(error)(f"{place}: {error}", error.hint) if place else error
 
 
 def _candidates(message: str, hint: str, origins: dict[str, str], by_text: dict[str, str]) -> Iterator[str]:

@@ -5,8 +5,9 @@ all end here. An artefact passes without the toolkit; a project under --dev is c
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -51,13 +52,28 @@ def serve(wish: Wish, console: Console) -> int:
         for row in configuration.values:
             console.data(f"{row.key} = {row.text}  # {row.origin}")
         return 0
+    if not wish.dev and sys.platform == "linux" and sys.executable:
+        _hand_over(wish, plan, configuration, console)
     try:
         return _run(wish, target, plan, configuration.settings, console)
     except MicrogateError as error:
-        from microgate.cli.places import place_of
+        from microgate.cli.places import placed
 
-        place = place_of(str(error), error.hint, configuration.values)
-        raise (type(error)(f"{place}: {error}", error.hint) if place else error) from None
+        raise placed(error, configuration.values) from None
+
+
+def _hand_over(wish: Wish, plan: Plan, configuration: Configuration, console: Console) -> NoReturn:
+    from microgate.cli.handed_over import Baton, hand_over
+
+    hand_over(
+        Baton(
+            plan=plan,
+            settings=configuration.settings,
+            ready_file=str(wish.ready_file or ""),
+            origins=tuple((row.key, row.text, row.origin) for row in configuration.values),
+            verbose=console.verbose,
+        )
+    )
 
 
 def _run(wish: Wish, target: Target, plan: Plan, settings: Settings, console: Console) -> int:

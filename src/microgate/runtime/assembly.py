@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Protocol, cast
 
 from microgate.plan.paths import parse_template
-from microgate.runtime import cors, faults, header_overrides, pipeline
+from microgate.runtime import faults, header_overrides, pipeline
 from microgate.runtime.faults import Fault
 from microgate.runtime.observability import accounting, health, identify
 from microgate.runtime.observability.metrics import rows
@@ -19,10 +19,9 @@ from microgate.runtime.protocols.door import Door
 from microgate.runtime.protocols.http1_server import ServerConnection
 from microgate.runtime.router import Route, Router
 from microgate.runtime.security import addresses, authenticate, authorise, key_places, transport
-from microgate.runtime.security.assertions import backend_jwt
+from microgate.runtime.security.assertions import stage as assertions
 from microgate.runtime.security.certificates import bound_tokens
 from microgate.runtime.security.context import SecurityContext
-from microgate.runtime.security.revocation import stage as revocation
 from microgate.runtime.security.services import built_in_services
 from microgate.runtime.security.services.built_in_services import BuiltIns
 from microgate.runtime.security.subscriptions import stage as subscriptions
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from mmap import mmap
 
     from microgate.plan import model
+    from microgate.runtime.cors import Site, Sites
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.pipeline import AnswerStage, Forward, Stage
     from microgate.runtime.security.certificates.replay import ReplayRegion
@@ -112,7 +112,11 @@ class Gateway:
         tokens = {path: targets[path] for path in self._services.token_paths}
         self._token_door = Door(settings, self._clients, _TokenEntrance(self, tokens), own_names, counter)
 
-        self._sites = cors.Sites(plan, self._site) if any(api.cors is not None for api in plan.apis) else None
+        self._sites: Sites | None = None
+        if any(api.cors is not None for api in plan.apis):
+            from microgate.runtime import cors
+
+            self._sites = cors.Sites(plan, self._site)
 
     # Exchanges.
 
@@ -230,12 +234,12 @@ class Gateway:
 
     def _key_set_routes(self, labels: Labels) -> list[Route[_Target]]:
         """The gateway's own keys, where it signs tokens for backends."""
-        stage = backend_jwt.publish(self._security)
+        stage = assertions.publish(self._security)
         if stage is None:
             return []
         target = _Target(cast("model.Api", None), cast("model.Operation", None), labels.index)
         target.linked = self._operation(labels, stages=(self._identify, stage))
-        base_path, path = backend_jwt.KEY_SET_PATH
+        base_path, path = assertions.KEY_SET_PATH
         template = parse_template(path)
         return [Route((), base_path, template, method, target, "key_set") for method in ("GET", "HEAD")]
 
@@ -260,11 +264,11 @@ class Gateway:
             "certificate": self._certificate_stage(api, operation),
             "binding": bound_tokens.link(self._security, api, operation),
             "authenticate": authenticate.link(self._security, api, operation),
-            "revocation": revocation.link(self._security, operation),
+            "revocation": self._revocation_stage(operation),
             "authorise": authorise.link(self._security, api, operation),
             "removal": key_places.link(self._security, operation),
             "subscription": subscriptions.link(self._security, api, operation),
-            "credentials": backend_jwt.link(self._security, api, operation),
+            "credentials": assertions.link(self._security, api, operation),
         }
         limit = self._settings.listener.max_entity_body_size
         if operation.max_body_bytes is not None:
@@ -285,7 +289,9 @@ class Gateway:
         )
         return target.linked
 
-    def _site(self, api: model.Api, rules: model.Cors) -> cors.Site:
+    def _site(self, api: model.Api, rules: model.Cors) -> Site:
+        from microgate.runtime import cors
+
         labels = Labels(index=0, api=api.name, version=api.version, operation_id="", method="", route="")
         preflight = cors.preflight_stage(rules, self._router.find)
         return cors.Site(
@@ -301,6 +307,13 @@ class Gateway:
 
         return client_certificates.link(self._security, api, operation)
 
+    def _revocation_stage(self, operation: model.Operation) -> Stage | None:
+        if self._security.revocations is None:
+            return None
+        from microgate.runtime.security.revocation import stage as revocation
+
+        return revocation.link(self._security, operation)
+
     def _operation(
         self,
         labels: Labels,
@@ -310,10 +323,15 @@ class Gateway:
         limit: int = -1,
         page_rules: model.Cors | None = None,
     ) -> Operation:
+        answer_stages = self._answer_stages
+        if page_rules is not None:
+            from microgate.runtime import cors
+
+            answer_stages = (*answer_stages, cors.answer_stage(page_rules))
         return Operation(
             stages=stages,
             forward=forward or _nowhere,
-            answer_stages=(*self._answer_stages, cors.answer_stage(page_rules)) if page_rules else self._answer_stages,
+            answer_stages=answer_stages,
             end_hooks=(self._accounting.link(labels),),
             max_body_bytes=limit,
             wso2_statuses=self._settings.compatibility.statuses == "wso2",

@@ -17,8 +17,6 @@ from microgate.runtime.event_loop import run
 from microgate.runtime.lifeline import Orders
 from microgate.runtime.observability import jobs as observability
 from microgate.runtime.observability.metrics import Metrics
-from microgate.runtime.security.revocation import jobs as revocation
-from microgate.runtime.security.subscriptions import event_hub
 from microgate.runtime.security.tokens import certificates, keys
 
 if TYPE_CHECKING:
@@ -59,14 +57,27 @@ def list_jobs(desk: Desk) -> list[Job]:
     counted = Metrics(desk.metrics, desk.plan, desk.workers)
     return [
         *keys.jobs(desk.settings, counted.counter),
-        *event_hub.jobs(desk.plan, desk.settings),
+        *_hub_jobs(desk),
         *certificates.jobs(desk.settings),
         *observability.jobs(desk.plan, desk.settings, desk.metrics, desk.log_gate),
     ]
 
 
+def _hub_jobs(desk: Desk) -> list[Job]:
+    """Code that the settings do not ask for is not imported: it would be memory of every process."""
+    if not desk.settings.apim.event_hub.enable:
+        return []
+    from microgate.runtime.security.subscriptions import event_hub
+
+    return event_hub.jobs(desk.plan, desk.settings)
+
+
 def list_leading_jobs(desk: Desk) -> list[Job]:
     """What only the generation does that answers for the gateway."""
+    if not desk.settings.revocation.in_use:
+        return observability.leading_jobs(desk.plan, desk.metrics, desk.ledger, desk.admin, str)
+    from microgate.runtime.security.revocation import jobs as revocation
+
     counted = Metrics(desk.metrics, desk.plan, desk.workers)
     waits = revocation.unready(desk.settings, desk.revocations)
     return [

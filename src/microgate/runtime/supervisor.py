@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from microgate.errors import MicrogateError, StartError
-from microgate.runtime import capacity, lifeline
+from microgate.runtime import capacity, idle_code, lifeline
 from microgate.runtime.crew import Crew
 from microgate.runtime.fixed_settings import FixedSettings
 from microgate.runtime.generation import Generation
@@ -166,6 +166,7 @@ class Supervisor:
                 old.tell_steward(lifeline.RETIRE)
                 old.end(lifeline.RETIRE)
         self._heir, self._lead_by = crew, monotonic() + HANDOVER_SECONDS
+        idle_code.let_go()
         if self._announced:
             log.info("the new version serves")
             return

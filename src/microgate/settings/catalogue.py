@@ -27,7 +27,7 @@ CATALOGUE: dict[str, tuple[Severity, str]] = {
     ENCRYPTED: (Severity.ERROR, "an encrypted value"),
     CONTRADICTION: (Severity.ERROR, "settings that contradict each other"),
     NO_KEY_MATERIAL: (Severity.ERROR, "an issuer without a key"),
-    RESTRICTS: (Severity.ERROR, "a restriction that is not supported yet"),
+    RESTRICTS: (Severity.ERROR, "a restriction that cannot be kept"),
     WITHOUT_EFFECT: (Severity.WARNING, "a key without effect yet"),
     NO_ISSUER: (Severity.WARNING, "no issuer is trusted"),
     ADDRESS: (Severity.ERROR, "a malformed address or network"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microgate.runtime.exchange import Consumer
-from microgate.runtime.security import key_places, literal, refusals, schemes
+from microgate.runtime.security import key_places, refusals, schemes
 from microgate.runtime.security.refusals import TokenError
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
         return None
     header = (api.auth_header or context.settings.auth.authorization_header).lower().encode()
     if security.alternatives:
+        from microgate.runtime.security import literal
+
         return literal.link(context, header, api, operation)
     choice = _Choice(context, api, operation)
     if header != b"authorization":

@@ -1,6 +1,7 @@
 """The services that the gateway offers beside the APIs, as stages and forward steps: who may ask, how often, and over what.
 
-Assembly gives them their routes, on the API listener and on the one of the token services.
+Assembly gives them their routes, on the API listener and on the one of the token services. Their code is imported when they are
+first asked.
 """
 
 from __future__ import annotations
@@ -12,12 +13,6 @@ from microgate.plan import model
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
 from microgate.runtime.security import authenticate
-from microgate.runtime.security.api_keys import key_issuer
-from microgate.runtime.security.api_keys.key_issuer import KeyIssuer
-from microgate.runtime.security.passwords.guess_limits import GuessLimit, network_of
-from microgate.runtime.security.services import token_services
-from microgate.runtime.security.services.collected_bodies import forward_to
-from microgate.runtime.security.services.token_services import TokenServices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +24,7 @@ if TYPE_CHECKING:
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 MINUTE_SECONDS = 60.0
 KEYS_PATH = "/apikey"
+TOKEN_PATHS = ("/token", "/authorize", "/revoke", "/userinfo")
 
 
 class BuiltIn(NamedTuple):
@@ -44,26 +40,36 @@ class BuiltIns:
 
     def __init__(self, context: SecurityContext) -> None:
         self._context = context
-        self.token_paths = token_services.PATHS if token_services.is_offered(context.settings.key_manager) else ()
+        self.token_paths = TOKEN_PATHS if context.settings.key_manager.server_url else ()  # a key manager to ask
         self.paths = (KEYS_PATH, *self.token_paths)
 
     def make(self, path: str) -> BuiltIn:
         return self._of_keys() if path == KEYS_PATH else self._of_tokens
 
     def _of_keys(self) -> BuiltIn:
+        from microgate.runtime.security.api_keys import key_issuer
+        from microgate.runtime.security.services.collected_bodies import forward_to
+
         context = self._context
         operation = describe(KEYS_PATH)
         who = authenticate.link(context, operation.api, operation.operation)
         assert who is not None
         limit = _limit(context.settings.api_key.signing.max_requests_per_minute, context.clock)
-        return BuiltIn((_over_tls, limit, who), forward_to(KeyIssuer(context).serve), key_issuer.MAX_BODY_BYTES)
+        return BuiltIn(
+            (_over_tls, limit, who), forward_to(key_issuer.KeyIssuer(context).serve), key_issuer.MAX_BODY_BYTES
+        )
 
     @cached_property
     def _of_tokens(self) -> BuiltIn:
         """One for all of them: they share connections and the limit."""
+        from microgate.runtime.security.services import token_services
+        from microgate.runtime.security.services.collected_bodies import forward_to
+
         context = self._context
         limit = _limit(context.settings.key_manager.max_requests_per_minute, context.clock)
-        return BuiltIn((_over_tls, limit), forward_to(TokenServices(context).serve), token_services.MAX_BODY_BYTES)
+        return BuiltIn(
+            (_over_tls, limit), forward_to(token_services.TokenServices(context).serve), token_services.MAX_BODY_BYTES
+        )
 
 
 class Described(NamedTuple):
@@ -84,6 +90,8 @@ def _over_tls(exchange: Exchange) -> Fault | None:
 
 
 def _limit(per_minute: int, clock: Callable[[], float]) -> Stage:
+    from microgate.runtime.security.passwords.guess_limits import GuessLimit, network_of
+
     asked = GuessLimit(per_minute, MINUTE_SECONDS, clock)
     refusal = Fault(faults.SERVICE_RATE, headers=((b"Retry-After", b"60"),))
 

@@ -17,19 +17,12 @@ from microgate.runtime.security.fetch import Question, Reply, make_tls
 if TYPE_CHECKING:
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.security.context import SecurityContext
-    from microgate.settings.model import KeyManager
 
-PATHS = ("/token", "/authorize", "/revoke", "/userinfo")
 MAX_BODY_BYTES = 65_536
 
 # The service writes these itself, or cannot read what they ask for.
 _OWN_NAMES = frozenset({b"host", b"content-length", b"accept-encoding", b"expect", b"user-agent"})
 _ANSWER_NAMES = frozenset(name.decode() for name in HOP_BY_HOP_NAMES) | {"trailer", "content-length", "date"}
-
-
-def is_offered(manager: KeyManager) -> bool:
-    """Whether there is a key manager to ask."""
-    return bool(manager.server_url)
 
 
 class TokenServices:

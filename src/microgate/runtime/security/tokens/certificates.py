@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("microgate.security")
 
+# Contents that this process or the one that it was forked from has made keys of. The supervisor proves what there is at the
+# start, so that the steward need not touch the libraries for it.
+_proved: set[bytes] = set()
+
 
 def jobs(settings: Settings) -> list[Job]:
     """One job for each certificate file that the settings name, for the steward."""
@@ -58,13 +62,9 @@ class Follower:
             await asyncio.sleep(LOCAL.renew)
 
     def _take(self, pem: bytes) -> None:
-        # Imported by the supervisor already, which has proved the file: it costs the steward nothing.
-        from microgate.runtime.security.tokens.signatures import UnusableKeyError, from_pem
-
-        try:
-            from_pem(pem)
-        except UnusableKeyError as error:
-            self._fail(str(error))
+        trouble = "" if pem in _proved else _trouble_with(pem)
+        if trouble:
+            self._fail(trouble)
             return
         if (self._pem and pem != self._pem) or self._trouble:
             log.info("a new key of issuers is in use: %s", self._source)
@@ -82,6 +82,17 @@ class Follower:
             self._hub.send(slot, Certificate(self._source, self._pem))
 
 
+def _trouble_with(pem: bytes) -> str:
+    """Why no key can be made of a file's content, "" where one can."""
+    from microgate.runtime.security.tokens.signatures import UnusableKeyError, from_pem
+
+    try:
+        from_pem(pem)
+    except UnusableKeyError as error:
+        return str(error)
+    return ""
+
+
 class FollowedCertificate:
     """A worker's key of one file. `on_loss` is called when another key takes its place."""
 
@@ -91,6 +102,7 @@ class FollowedCertificate:
 
         self.source = source
         self.key: VerificationKey = from_pem(pem)
+        _proved.add(pem)
         self._pem = pem
         self._on_loss = on_loss
         if source and channel is not None:
