@@ -21,13 +21,22 @@ REQUIRED = "[security]\nvalidateSubscriptions = true\n"
     [
         ('[[security.api]]\nname = "Other"\n', (200, 403)),
         (f'{REQUIRED}[[security.api]]\nname = "{TITLE}"\nvalidateSubscriptions = false\n', (200, 403)),
-        (f'{REQUIRED}[[security.api]]\nname = "{TITLE}"\nversion = "2"\nvalidateSubscriptions = false\n', (403, 403)),
+        (
+            f'{REQUIRED}[[security.api]]\nname = "{TITLE}"\nversion = "1.0.0"\nvalidateSubscriptions = false\n',
+            (200, 403),
+        ),
     ],
 )
 def test_an_api_may_have_it_otherwise(shared_pair, settings, statuses):
     pair = shared_pair((API, OTHER), settings)
     with pair.gateway.connect() as client:
         assert tuple(client.get(path, bearer()).status for path in ("/shop/a", "/other/a")) == statuses
+
+
+@pytest.mark.parametrize("entry", ['name = "Othr"', 'name = "Other"\nversion = "2"'])
+def test_case_9_an_answer_for_no_api_stops_the_start(gateway, entry):
+    with pytest.raises(AssertionError, match="which is no API"):
+        gateway(API, OTHER, settings=f"[[security.api]]\n{entry}\n")
 
 
 SUBSCRIPTIONS = f"""\

@@ -26,6 +26,7 @@ class Console:
     """Prints for one run of the command line. `name` opens the lines of errors where a program keeps that habit."""
 
     def __init__(self, name: str = "") -> None:
+        self.name = name
         self._prefix = f"{name}: " if name else ""
         self.verbose = False
         # A stream that was closed before we began is None.

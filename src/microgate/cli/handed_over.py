@@ -23,6 +23,7 @@ class Baton(NamedTuple):
     settings: Settings
     ready_file: str
     origins: tuple[tuple[str, str, str], ...]
+    program: str  # whose name opens the lines of errors
     verbose: bool
 
 
@@ -64,7 +65,7 @@ def _end(baton: Baton, error: BaseException) -> int:
     from microgate.cli.places import placed
     from microgate.settings.reader import Value
 
-    console = Console()
+    console = Console(baton.program)
     console.verbose = baton.verbose
     origins = [Value(*row) for row in baton.origins]
 

@@ -71,6 +71,7 @@ def _hand_over(wish: Wish, plan: Plan, configuration: Configuration, console: Co
             settings=configuration.settings,
             ready_file=str(wish.ready_file or ""),
             origins=tuple((row.key, row.text, row.origin) for row in configuration.values),
+            program=console.name,
             verbose=console.verbose,
         )
     )
@@ -84,7 +85,7 @@ def _run(wish: Wish, target: Target, plan: Plan, settings: Settings, console: Co
         return supervisor.serve(Generation(plan, settings, ready_file=wish.ready_file))
     settings = _trusting(settings)
     console.warning(
-        "DEVELOPMENT MODE: tokens signed with your development keys are accepted by every closed operation",
+        "DEVELOPMENT MODE: tokens signed with your development keys are accepted by every operation that takes tokens",
         "`microgate token` prints one; never use --dev where others can reach this gateway",
     )
     return supervisor.serve(

@@ -169,6 +169,7 @@ class Exchange:
         "answer_head_at",
         "authority",
         "authorization",
+        "beside",
         "bytes_in",
         "bytes_out",
         "certificate",
@@ -234,6 +235,7 @@ class Exchange:
         self.trailers: Lines | None = None
         self.operation: Operation = _UNROUTED
         self.consumer: Consumer | None = None
+        self.beside: tuple[Consumer, ...] = ()  # others who vouched together with the consumer
         self.certificate: ClientCertificate | None = None  # set where an API uses certificates
         self.upstream: Upstream | None = None
         self.upstream_name = ""

@@ -1,4 +1,4 @@
-"""Code that ran once, at the start, let go of by each process when it has begun its lasting work.
+"""Code that ran once, at the start, let go of by the supervisor once it has only to wait.
 
 What was read of the libraries - to compile and import, to make TLS contexts, to prove keys - stays mapped and counts as memory
 of the process, several megabytes. The system maps it again from the files when it is needed. Linux; elsewhere nothing is done.

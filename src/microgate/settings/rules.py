@@ -131,7 +131,7 @@ def issuers(settings: Settings, finder: Finder) -> None:
             table = "jwtTokenConfig"  # the old form, one table
         _issuer(issuer, table, finder)
     if not settings.issuers:
-        message = "no issuer of tokens is trusted, so every protected operation answers 401"
+        message = "no issuer of tokens is trusted, so operations that take JWTs refuse them"
         hint = "add [[jwtTokenConfig]] with `issuer` and one of `certificateFile`, `jwksURL`, `jwksFile`, `certificateAlias`"
         finder.found(catalogue.NO_ISSUER, "jwtTokenConfig", message, hint)
 

@@ -44,7 +44,10 @@ class TrustedProxies:
         return self.trusts_unix if peer == "unix" else peer in self
 
     def client(self, peer: str, chain: list[bytes]) -> str:
-        """The client behind `peer`: the last address of the X-Forwarded-For chain that is not a trusted proxy itself."""
+        """The client behind `peer`: the last address of the X-Forwarded-For chain that is not a trusted proxy itself.
+
+        "unknown" where a trusted proxy has written something else than an address: it is not the proxy who calls.
+        """
         client = peer
         for element in reversed(chain):
             text = element.decode("latin-1").strip().strip('"')
@@ -54,7 +57,7 @@ class TrustedProxies:
             try:
                 client = str(ipaddress.ip_address(text))
             except ValueError:
-                return client
+                return "unknown"
             if client not in self:
                 return client
         return client

@@ -170,6 +170,7 @@ def _leave(consumer: Consumer, credential: bytes) -> None:
 def prove(settings: Settings, plan: Plan) -> None:
     """Raise KeyMaterialError for a configured key that cannot be had: for the supervisor, before anything serves."""
     SecurityContext(settings, None)
+    subscriptions.prove(settings, plan)
     if settings.revocation.in_use:
         from microgate.runtime.security.revocation import jobs as revocation
 

@@ -131,7 +131,9 @@ class _Reading:
                 refusal = self._faults.insufficient_scope(tuple(sorted(lacking[0].scopes)))
                 continue
             if judged:
-                exchange.consumer = min(judged, key=lambda who: _rank(who.credential))
+                judged.sort(key=lambda who: _rank(who.credential))
+                exchange.consumer, *others = judged
+                exchange.beside += tuple(others)
             elif refusal is not None:
                 break  # a credential that is not good does not make its bearer nobody
             return None

@@ -144,7 +144,8 @@ class _OfApi:
 
     def _admit(self, holder: KeyHolder) -> KeyHolder:
         # A key of the store that names APIs is for them alone; a signed one only where the settings say so (WSO2 §6.5).
-        if (self._names_api or (holder.scoped and holder.apis is not None)) and not holder.may_call(self._api):
+        held = holder.apis is not None if holder.scoped else self._names_api
+        if held and not holder.may_call(self._api):
             raise TokenError(API)
         return holder
 

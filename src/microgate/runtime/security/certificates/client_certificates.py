@@ -59,6 +59,7 @@ class Known(NamedTuple):
     until: float
     certificate: ClientCertificate
     consumer: Consumer
+    beside: tuple[Consumer, ...]  # the consumer, as one of those who vouch for a request that has another one
 
 
 class ClientCertificates:
@@ -215,6 +216,7 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
             return refuse(NOT_LISTED)
         exchange.certificate = certificate
         exchange.consumer = known.consumer  # until a credential says more
+        exchange.beside = known.beside
         return None
 
     def look(exchange: Exchange) -> Fault | None:
@@ -231,6 +233,7 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
             return refuse(NOT_LISTED)
         exchange.certificate = known.certificate
         exchange.consumer = known.consumer
+        exchange.beside = known.beside
         return None
 
     return find
@@ -322,7 +325,7 @@ def _known(certificate: x509.Certificate, now: float, until: float) -> Known:
     consumer.issuer = record.issuer
     consumer.until = ends
     consumer.token = hashlib.blake2b(der, digest_size=16).digest()
-    return Known(min(until, ends), record, consumer)
+    return Known(min(until, ends), record, consumer, (consumer,))
 
 
 _KINDS = ((x509.DNSName, "DNS"), (x509.UniformResourceIdentifier, "URI"), (x509.RFC822Name, "email"))

@@ -68,7 +68,7 @@ def link(context: SecurityContext, operation: Operation) -> Stage | None:
     """The stage of an operation, None where it is open or nothing can be revoked."""
     revocations = context.revocations
     security = operation.security
-    if revocations is None or security.opened_by:
+    if revocations is None or (security.opened_by and not context.asks_clients):
         return None
     known = context.refusals(security.schemes)
     refused, unknown = known.fault(REVOKED), known.fault(UNKNOWN)
@@ -76,8 +76,21 @@ def link(context: SecurityContext, operation: Operation) -> Stage | None:
 
     def check(exchange: Exchange) -> Fault | None:
         consumer = exchange.consumer
+        if exchange.beside:
+            return check_all(exchange)
         if consumer is None or consumer.cleared == cells[EPOCH]:
             return None
+        return judge(consumer)
+
+    def check_all(exchange: Exchange) -> Fault | None:
+        """Everything that vouched for the caller has to stand, the certificate of its connection included."""
+        for who in (*exchange.beside, exchange.consumer):
+            fault = None if who is None or who.cleared == cells[EPOCH] else judge(who)
+            if fault is not None:
+                return fault
+        return None
+
+    def judge(consumer: Consumer) -> Fault | None:
         mark(consumer, b"")
         outcome = stands(consumer)
         if outcome:

@@ -13,6 +13,7 @@ from microgate.plan import model
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
 from microgate.runtime.security import authenticate
+from microgate.runtime.security.subscriptions import stage as subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +56,9 @@ class BuiltIns:
         who = authenticate.link(context, operation.api, operation.operation)
         assert who is not None
         limit = _limit(context.settings.api_key.signing.max_requests_per_minute, context.clock)
+        taken = _taken_back(context, operation.operation)
         return BuiltIn(
-            (_over_tls, limit, who), forward_to(key_issuer.KeyIssuer(context).serve), key_issuer.MAX_BODY_BYTES
+            (_over_tls, limit, who, *taken), forward_to(key_issuer.KeyIssuer(context).serve), key_issuer.MAX_BODY_BYTES
         )
 
     @cached_property
@@ -82,6 +84,16 @@ class Described(NamedTuple):
 def describe(path: str) -> Described:
     operation = model.Operation(path[1:], "*", "/", security=model.Security(schemes=("basic",)))
     return Described(model.Api("", path[1:], "", path, "", (operation,)), operation)
+
+
+def _taken_back(context: SecurityContext, operation: model.Operation) -> tuple[Stage, ...]:
+    """Who was revoked or is blocked gets no new key either."""
+    stages = [subscriptions.blocking(context, operation)]
+    if context.revocations is not None:
+        from microgate.runtime.security.revocation import stage as revocation
+
+        stages.append(revocation.link(context, operation))
+    return tuple(stage for stage in stages if stage is not None)
 
 
 def _over_tls(exchange: Exchange) -> Fault | None:

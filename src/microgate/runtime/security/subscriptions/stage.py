@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from microgate.errors import SettingsError
 from microgate.runtime import faults
 from microgate.runtime.exchange import Application, Subscription
 from microgate.runtime.security.refusals import Reason
@@ -63,6 +64,8 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
         consumer = exchange.consumer
         if consumer is None:
             return None  # one alternative of the operation lets anybody in
+        if exchange.beside and any(subscriptions.blocks(who) for who in exchange.beside):
+            return refuse(CONSUMER_BLOCKED)
         found = consumer.subscriptions.get(api_id)
         if found is None or found.epoch != subscriptions.epoch:
             judged = subscriptions.judge(consumer, api)
@@ -74,6 +77,19 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
     async def later(judging: Awaitable[Subscription]) -> Fault | None:
         found = await judging
         return refuse(_REASONS[found.refusal]) if found.refusal else None
+
+    return check
+
+
+def blocking(context: SecurityContext, operation: Operation) -> Stage | None:
+    """The stage of a service of the gateway's own, which nobody subscribes to; None where nobody can be blocked."""
+    subscriptions = context.subscriptions
+    if subscriptions is None:
+        return None
+    refusal = context.refusals(operation.security.schemes).fault(CONSUMER_BLOCKED)
+
+    def check(exchange: Exchange) -> Fault | None:
+        return refusal if exchange.consumer is not None and subscriptions.blocks(exchange.consumer) else None
 
     return check
 
@@ -93,9 +109,13 @@ class Subscriptions:
     def epoch(self) -> int:
         return self._hub.epoch if self._hub is not None else 0
 
+    def blocks(self, consumer: Consumer) -> bool:
+        """Whether the project shuts this caller out, whatever it asks for."""
+        return self._project is not None and self._project.blocks(consumer)
+
     def judge(self, consumer: Consumer, api: Api) -> Subscription | Awaitable[Subscription]:
         """What the caller's subscription to the API says, kept with the caller; an awaitable where the steward is asked."""
-        if self._project is not None and self._project.blocks(consumer):
+        if self.blocks(consumer):
             return self._keep(consumer, api, Subscription(refusal=CONSUMER_BLOCKED))
         if consumer.credential not in _OF_APPLICATIONS:
             return self._keep(consumer, api, Subscription())
@@ -123,7 +143,7 @@ class Subscriptions:
                 consumer.application_details = record.application
                 consumer.application = record.application.name
             consumer.key_type = record.key_type or consumer.key_type
-            if self._project is not None and self._project.blocks(consumer):
+            if self.blocks(consumer):
                 return self._keep(consumer, api, Subscription(refusal=CONSUMER_BLOCKED))
             refusal = judge_state(record.state, consumer.key_type)
             tenant = record.tenant or tenant_of(record.application.owner)
@@ -161,6 +181,17 @@ def load(settings: Settings, plan: Plan | None, channel: Channel | None) -> Subs
 
         hub = HubRecords(channel)
     return Subscriptions(settings, project, hub) if demanded or project is not None or hub is not None else None
+
+
+def prove(settings: Settings, plan: Plan) -> None:
+    """Raise SettingsError for an answer of `[[security.api]]` that is for no API: a restriction must not be lost to a slip."""
+    served = {(normal_title(api.name), version) for api in plan.apis for version in (api.version, "*")}
+    for one in settings.security.apis:
+        if (normal_title(one.name), one.version) not in served:
+            known = ", ".join(f"`{api.name}` {api.version}" for api in plan.apis)
+            raise SettingsError(
+                f"[[security.api]] names `{one.name}` {one.version}, which is no API", f"there are {known}"
+            )
 
 
 def judge_state(state: str, key_type: str) -> str:
