@@ -201,3 +201,18 @@ def test_a_rotated_key_has_a_successor(gateway, tmp_path):
 def test_without_key_material_signed_keys_are_refused(gateway):
     with gateway(API).connect() as client:
         assert ask(client, signed()) == (401, 900901)
+
+
+def test_a_key_of_the_store_that_names_no_api_is_good_for_all(start, tmp_path):
+    store = tmp_path / "keys.db"
+    key = run_key("create", "--store", str(store), "--consumer", "ann")
+    running = start(f'store = "{store}"', check="validateAllowedAPIs = true")
+    with running.connect() as client:
+        wait_until(lambda: ask(client, key) == (200, None), "it is known")
+        assert ask(client, signed()) == (401, 900901)
+
+
+def test_case_9_a_store_or_certificate_that_is_not_there_stops_the_start(gateway, tmp_path):
+    for table, name in (("[apikey]\nstore", "keys.db"), ("[apikey.tokenConfigs]\ncertificateFile", "key.pem")):
+        with pytest.raises(AssertionError, match=name):
+            gateway(API, settings=f'{table} = "{tmp_path / name}"\n')

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 
 import pytest
 
 from harness.certified import Certified
+from harness.client import Client
 from harness.credentials import bearer, mint, public_pem
 from harness.descriptions import describe
 from harness.waiting import wait_until
@@ -15,6 +18,7 @@ SCHEMES = {
     "token": {"type": "oauth2", "flows": {}},
     "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
 }
+DIGEST = hashlib.sha256(b"secret").hexdigest()
 BLOCKED = "blocked:\n  callers: [mallory]\nrequired: false\n"
 
 
@@ -81,3 +85,26 @@ def test_a_certificate_is_revoked_beside_a_token_and_on_an_open_operation(gatewa
     wait_until(lambda: certified.call(client, bearer())[0] == 401, "it is refused")
     assert certified.call(client, path="/open")[0] == 401
     assert certified.call(other, bearer()) == (200, None)
+
+
+def test_who_was_revoked_or_is_blocked_gets_no_key(gateway, tmp_path, identity, file):
+    users = "".join(f'[b7a.users.{name}]\npassword = "@sha256:{{{DIGEST}}}"\n' for name in ("ann", "mallory"))
+    settings = (
+        f'[tokenRevocationConfig]\nfile = "{file}"\n{users}[listenerConfig]\nhttpsPort = 0\n'
+        f'certificateFile = "{identity.certificate_file}"\nprivateKeyFile = "{identity.private_key_file}"\n'
+    )
+    apis = describe(["/a"], secured=True), describe(["/b"], base="/other", title="Other", secured=True)
+    running = gateway(*apis, settings=settings, files={"subscriptions.yaml": BLOCKED})
+
+    def status(user):
+        with Client(running.https, tls=identity.client_context()) as client:
+            return client.request("POST", "/apikey", [login(user)]).status
+
+    assert status("ann") == 200
+    assert status("mallory") == 401
+    file.write_text('{"subject": "ann"}\n')
+    wait_until(lambda: status("ann") == 401, "it is refused")
+
+
+def login(user):
+    return "Authorization", "Basic " + base64.b64encode(f"{user}:secret".encode()).decode()

@@ -5,6 +5,7 @@ The writing half of `http1_server.ServerConnection`, which says when and in what
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from microgate.runtime.protocols.fields import status_line
@@ -19,7 +20,7 @@ BIG_CHUNK_BYTES = 32_768  # larger pieces are written as they are, without being
 SMALL_REST_BYTES = 65_536  # an unread rest of a body up to this size is read and dropped to keep the connection
 
 
-class AnswerFraming:
+class AnswerFraming(ABC):
     """Writes one answer after another to `_transport`, the methods of `exchange.Downstream` that send."""
 
     __slots__ = ("_answered", "_chunked", "_closing", "_door", "_out", "_transport", "_until_close", "_write_paused")
@@ -34,9 +35,9 @@ class AnswerFraming:
         self._until_close = False
         self._write_paused = False  # the client reads more slowly than it is answered
 
+    @abstractmethod
     def _after_answer(self) -> None:
         """The answer is complete and was handed to the transport."""
-        raise NotImplementedError
 
     def send_whole(self, exchange: Exchange, start: bytes, lines: Lines, body: bytes) -> None:
         self._settle(exchange)

@@ -29,8 +29,8 @@ from microgate.runtime.security.passwords.user_stores.store import (
     Attempt,
     Found,
     Refused,
+    RemoteStore,
     StoreDownError,
-    UserStore,
     split_scopes,
 )
 
@@ -50,13 +50,11 @@ _SERVER_CODES = frozenset({1, 2, 7, 8, 10, 13, 51, 52, 54, 80})
 _ANYTHING = filters.parse("(objectClass=*)")
 
 
-class Directory(UserStore):
+class Directory(RemoteStore):
     """Raises SettingsError for a filter that is none, KeyMaterialError for authorities that cannot be read."""
 
     def __init__(self, settings: StoreSettings) -> None:
-        super().__init__(
-            settings.name or settings.type, settings.cache_time, passes_when_down=settings.when_down == "next"
-        )
+        super().__init__(settings)
         self._settings = settings
         self._address = _address(settings)
         self._timeout_s = settings.timeout / 1000

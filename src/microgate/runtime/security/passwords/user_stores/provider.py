@@ -19,8 +19,8 @@ from microgate.runtime.security.passwords.user_stores.store import (
     Attempt,
     Found,
     Refused,
+    RemoteStore,
     StoreDownError,
-    UserStore,
     split_scopes,
 )
 
@@ -33,13 +33,11 @@ if TYPE_CHECKING:
 WIDTH = 4  # calls of a worker at once, each in a thread where the function is a plain one
 
 
-class Provider(UserStore):
+class Provider(RemoteStore):
     """Raises SettingsError where there is no such function, or the class cannot be made."""
 
     def __init__(self, settings: StoreSettings, extensions: Extensions) -> None:
-        super().__init__(
-            settings.name or settings.type, settings.cache_time, passes_when_down=settings.when_down == "next"
-        )
+        super().__init__(settings)
         self._call = _callable(settings.provider, extensions)
         self._is_async = inspect.iscoroutinefunction(self._call)
         self._timeout_s = settings.timeout / 1000

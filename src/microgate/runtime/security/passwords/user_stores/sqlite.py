@@ -17,8 +17,8 @@ from microgate.runtime.security.passwords.user_stores.store import (
     Attempt,
     Found,
     Refused,
+    RemoteStore,
     StoreDownError,
-    UserStore,
     split_scopes,
 )
 from microgate.settings.stored_passwords import Stored, UnknownFormError, read_stored
@@ -30,13 +30,11 @@ if TYPE_CHECKING:
 STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's machine, after which it is asked whether the time is over
 
 
-class SqliteDatabase(UserStore):
+class SqliteDatabase(RemoteStore):
     """Raises KeyMaterialError where the query cannot be run at first."""
 
     def __init__(self, settings: StoreSettings, bench: HashBench) -> None:
-        super().__init__(
-            settings.name or settings.type, settings.cache_time, passes_when_down=settings.when_down == "next"
-        )
+        super().__init__(settings)
         self._address = f"{Path(settings.file).absolute().as_uri()}?mode=ro"
         self._query = settings.query
         self._timeout_s = settings.timeout / 1000
