@@ -24,6 +24,7 @@ def text(api: Api, operation: Operation) -> str:
         parts.append(_alternatives(security) if security.alternatives else _schemes(security))
         if security.bound_tokens:
             parts.append(f"bound tokens: {security.bound_tokens}")
+        parts += [f"{key.removeprefix('x-microgate-').replace('-', ' ')}: off" for key in security.waived]
     if operation.ip is not None:
         parts.append("addresses")
     return ", ".join(parts)
@@ -47,11 +48,12 @@ def _alternatives(security: Security) -> str:
     for alternative in security.alternatives:
         first = alternative[0] if alternative else None
         token = first.kind if first is not None and first.kind in TOKENS else ""
-        key = (bool(token), first.scopes if first else (), alternative[1:] if token else alternative)
+        bound = first.bound_tokens if first and first.bound_tokens != security.bound_tokens else ""
+        key = (bool(token), (first.scopes, bound) if first else ((), ""), alternative[1:] if token else alternative)
         forms.setdefault(key, []).append(token)
     shown: list[str] = []
-    for (is_token, scopes, others), kinds in forms.items():
-        members = ["|".join(kinds) + _scopes(scopes)] if is_token else []
+    for (is_token, (scopes, bound), others), kinds in forms.items():
+        members = ["|".join(kinds) + (f" bound by {bound}" if bound else "") + _scopes(scopes)] if is_token else []
         members += [_with_places(member.kind, member.key_places) + _scopes(member.scopes) for member in others]
         shown.append(" + ".join(members) or "nothing")
     return " or ".join(shown)
@@ -74,6 +76,7 @@ def facts(api: Api, operation: Operation) -> dict[str, Any]:
         "alternatives": [[_requirement(member) for member in members] for members in security.alternatives] or None,
         "optional": security.optional,
         "boundTokens": security.bound_tokens,
+        "waived": security.waived,
         "mutualTls": api.mutual_tls,
         "transports": api.transports,
         "allow": operation.ip.allow if operation.ip else (),
@@ -88,4 +91,9 @@ def _places(places: Iterable[KeyPlace]) -> list[dict[str, str]]:
 
 
 def _requirement(member: Requirement) -> dict[str, Any]:
-    return {"scheme": member.kind, "scopes": member.scopes, "keyPlaces": _places(member.key_places)}
+    return {
+        "scheme": member.kind,
+        "scopes": member.scopes,
+        "keyPlaces": _places(member.key_places),
+        "boundTokens": member.bound_tokens,
+    }

@@ -66,6 +66,7 @@ class Requirement(_Struct, frozen=True):
     kind: str  # as in `Security.schemes`
     scopes: tuple[str, ...] = ()  # all of them
     key_places: tuple[KeyPlace, ...] = ()
+    bound_tokens: str = ""  # as in `Security`, "" where that says it
 
 
 class Security(_Struct, frozen=True):
@@ -83,6 +84,7 @@ class Security(_Struct, frozen=True):
     alternatives: tuple[tuple[Requirement, ...], ...] = ()
     optional: bool = False  # a client certificate suffices, where mutual TLS is mandatory (WSO2 §3.7)
     bound_tokens: str = ""  # tokens must be bound to their holder: "certificate" (RFC 8705), "dpop" (RFC 9449) or "any"
+    waived: tuple[str, ...] = ()  # the extensions of the root that the operation is left out of, e.g. "x-microgate-ip"
 
 
 class IpRules(_Struct, frozen=True):

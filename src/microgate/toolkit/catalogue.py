@@ -72,6 +72,7 @@ PLAINTEXT_SECRET = Code("MG125", _ERROR, "a description holds a secret")
 OPTIONAL_SECURITY = Code("MG126", _ERROR, "optional application security needs mutual TLS")
 FLATTENED = Code("MG127", _WARNING, "what `security` asks for together is read as alternatives")
 CONTRADICTION = Code("MG128", _ERROR, "security settings contradict one another")
+SWITCHED_OFF = Code("MG129", _WARNING, "an operation switches protection off")
 
 NO_ENDPOINT = Code("MG130", _ERROR, "an operation has no endpoint")
 UNDEFINED_ENDPOINT = Code("MG131", _ERROR, "an endpoint is not defined")

@@ -70,7 +70,7 @@ class _Choice:
     def __init__(self, context: SecurityContext, api: Api, operation: Operation) -> None:
         security = operation.security
         self._faults = context.refusals(refusals.challenged(security))
-        self._takes_proofs = security.bound_tokens in ("dpop", "any")
+        self._takes_proofs = refusals.takes_proofs(security)
         self.refuse = self._faults.fault
         self._takes_opaque = "oauth2" in security.schemes
         made = {kind: schemes.of(context, kind, api, operation) for kind in security.schemes}

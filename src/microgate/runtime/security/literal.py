@@ -6,10 +6,12 @@ Chosen by the project; the default is WSO2's reading in `authenticate.py`.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from microgate.runtime.exchange import Consumer
 from microgate.runtime.security import key_places, refusals, schemes
+from microgate.runtime.security.certificates import bound_tokens
 from microgate.runtime.security.refusals import TokenError
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.faults import Fault
     from microgate.runtime.pipeline import Outcome, Stage
+    from microgate.runtime.security.certificates.bound_tokens import Binding
     from microgate.runtime.security.context import SecurityContext
     from microgate.runtime.security.key_places import Finder
     from microgate.runtime.security.schemes import Scheme
@@ -35,6 +38,7 @@ class _Member(NamedTuple):
     scheme: Scheme | None
     scopes: frozenset[str]
     find_key: Finder
+    binding: Binding | None
 
 
 class _Found(NamedTuple):
@@ -50,19 +54,25 @@ def link(context: SecurityContext, header: bytes, api: Api, operation: Operation
     security = operation.security
     alternatives = tuple(
         tuple(
-            _member(schemes.of(context, requirement.kind, api, operation), requirement) for requirement in alternative
+            _member(
+                schemes.of(context, requirement.kind, api, operation),
+                requirement,
+                bound_tokens.of_member(context, header, security, requirement),
+            )
+            for requirement in alternative
         )
         for alternative in security.alternatives
     )
     return _Reading(context, header, alternatives, security).authenticate
 
 
-def _member(scheme: Scheme | None, requirement: Requirement) -> _Member:
+def _member(scheme: Scheme | None, requirement: Requirement, binding: Binding | None) -> _Member:
     return _Member(
         requirement.kind,
         scheme,
         frozenset(requirement.scopes),
         key_places.finder(requirement.key_places),
+        binding,
     )
 
 
@@ -79,7 +89,7 @@ class _Reading:
         self._header = header
         self._alternatives = alternatives
         self._faults = context.refusals(refusals.challenged(security))
-        self._takes_proofs = security.bound_tokens in ("dpop", "any")
+        self._takes_proofs = refusals.takes_proofs(security)
         self._mark = context.mark
 
     def authenticate(self, exchange: Exchange) -> Outcome | Awaitable[Outcome]:
@@ -130,6 +140,11 @@ class _Reading:
             if lacking:
                 refusal = self._faults.insufficient_scope(tuple(sorted(lacking[0].scopes)))
                 continue
+            # Last: a proof is good once, so nothing of the alternative may fail after it.
+            unbound = next(filter(None, map(_hold, found, judged, repeat(exchange))), None)
+            if unbound is not None:
+                refusal = unbound  # it may bring the nonce that is needed
+                continue
             if judged:
                 judged.sort(key=lambda who: _rank(who.credential))
                 exchange.consumer, *others = judged
@@ -161,6 +176,10 @@ def _find(member: _Member, exchange: Exchange, field: tuple[bytes, bytes], kinds
     if member.kind != "basic" and (member.kind == "jwt") != schemes.looks_self_contained(credential):
         return None
     return _Found(member, value, credential)
+
+
+def _hold(found: _Found, who: Consumer, exchange: Exchange) -> Fault | None:
+    return None if found.member.binding is None else found.member.binding.hold(exchange, who.claims.get("cnf"))
 
 
 def _rank(kind: str) -> int:

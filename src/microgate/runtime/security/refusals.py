@@ -86,7 +86,14 @@ def challenged(security: Security) -> tuple[str, ...]:
     schemes = security.schemes
     if security.bound_tokens == "dpop":
         schemes = tuple(kind for kind in schemes if kind not in ("jwt", "oauth2"))
-    return (*schemes, "dpop") if security.bound_tokens in ("dpop", "any") else schemes
+    return (*schemes, "dpop") if takes_proofs(security) else schemes
+
+
+def takes_proofs(security: Security) -> bool:
+    """Whether tokens may come with a proof of possession (RFC 9449)."""
+    demands = {security.bound_tokens}
+    demands.update(member.bound_tokens for alternative in security.alternatives for member in alternative)
+    return not demands.isdisjoint(("dpop", "any"))
 
 
 class TokenError(Exception):

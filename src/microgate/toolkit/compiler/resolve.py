@@ -53,11 +53,7 @@ def resolve(description: Description, reading: str, report: Report) -> ResolvedA
                 max_body_bytes=_nearest(operation.extensions.max_body, description.extensions.max_body),
                 tier=_operation_tier(api, operation, report),
                 ip=_nearest(operation.extensions.ip, description.extensions.ip),
-                forward_auth=(
-                    _nearest(operation.extensions.forward_auth, description.extensions.forward_auth)
-                    if FORWARD in security.schemes
-                    else None
-                ),
+                forward_auth=access.service(operation) if FORWARD in security.schemes else None,
             )
         )
     if endpoints.finish(api.operations) and base_path is None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from microgate.plan.model import KeyPlace, Requirement, Security
 from microgate.toolkit import catalogue
-from microgate.toolkit.compiler.security_readings import KINDS, TOKEN_SCHEMES, Readings
+from microgate.toolkit.compiler.security_readings import KINDS, TOKEN_SCHEMES, Readings, asked_for
 from microgate.toolkit.nearest import did_you_mean
+from microgate.toolkit.openapi.access_rules import NOBODY_DECIDES, OFF
 from microgate.toolkit.openapi.security import API_KEY, LITERAL, MUTUAL_TLS, TOKENS, WSO2
 from microgate.toolkit.openapi.tree import shown
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from microgate.diagnostics import Report
+    from microgate.plan.model import ForwardAuth
     from microgate.toolkit.openapi.cursor import Located, Spot
     from microgate.toolkit.openapi.description import Description, Operation
     from microgate.toolkit.openapi.extensions import ApplicationSecurity
@@ -36,6 +38,7 @@ APPLICATION_KINDS = {
 # Where a key is looked for when only an extension asks for one (WSO2 §3.8).
 DEFAULT_KEY_PLACES = (KeyPlace("header", "apikey"), KeyPlace("query", "apikey"))
 FORWARD = "forward"
+KEPT_HINT = "remove it to keep what the root demands"
 
 
 class _Choice(NamedTuple):
@@ -92,7 +95,13 @@ class Access:
             alternatives=choice.alternatives,
             optional=application is not None and application.value.optional,
             bound_tokens=self._bound_tokens(operation, requirements, choice),
+            waived=self._waived(operation, requirements, choice),
         )
+
+    def service(self, operation: Operation) -> ForwardAuth | None:
+        """The service that decides on an operation's callers."""
+        found = operation.extensions.forward_auth or self._extensions.forward_auth
+        return None if found is None or found.value == NOBODY_DECIDES else found.value
 
     def opened_by(self, operation: Operation, requirements: Requirements | None) -> tuple[str, bool]:
         """What opens an operation, and where it stands, "" for a closed one; and whether the project says that it is closed."""
@@ -126,7 +135,7 @@ class Access:
         """What `x-wso2-application-security` says, else `security`, else tokens; with the service that decides beside them."""
         application = self._application(operation)
         optional = application is not None and application.value.optional
-        forwards = (operation.extensions.forward_auth or self._extensions.forward_auth) is not None
+        forwards = self.service(operation) is not None
         places = self._readings.key_places(requirements) or self._readings.key_places(self._description.security)
         named: tuple[str, ...] = ()
         if application is not None and application.value.types:
@@ -135,7 +144,10 @@ class Access:
             places = places or DEFAULT_KEY_PLACES
         elif requirements is not None and self.reading == LITERAL and any(requirements.alternatives):
             scope = operation.extensions.scope
-            alternatives = self._readings.literal(requirements, scope.value if scope else "")
+            says_bound = operation.extensions.bound_tokens or self._extensions.bound_tokens
+            alternatives = self._readings.literal(
+                requirements, scope.value if scope else "", derives_bound=says_bound is None
+            )
             if kept_closed:
                 alternatives = tuple(alternative for alternative in alternatives if alternative)
             alternatives += (((Requirement(FORWARD),),) if forwards else ()) + (
@@ -174,8 +186,35 @@ class Access:
             return ""
         bound = operation.extensions.bound_tokens or self._extensions.bound_tokens
         if bound is not None:
-            return bound.value
+            return "" if bound.value == OFF else bound.value
         return "dpop" if requirements is not None and self._readings.takes_dpop_only(requirements) else ""
+
+    def _waived(self, operation: Operation, requirements: Requirements | None, choice: _Choice) -> tuple[str, ...]:
+        """What an operation switches off, said to whoever builds."""
+        own, root = operation.extensions, self._extensions
+        name = f"`{shown(operation.id)}`"
+        waived: list[str] = []
+        if own.bound_tokens is not None and own.bound_tokens.value == OFF:
+            derives = self._readings.takes_dpop if choice.alternatives else self._readings.takes_dpop_only
+            demanded = root.bound_tokens is not None or (requirements is not None and derives(requirements))
+            if demanded and set(choice.schemes) & set(TOKEN_SCHEMES):
+                waived.append("x-microgate-bound-tokens")
+            effect = f"{name} takes tokens from whoever has them"
+            self._say_off("x-microgate-bound-tokens", own.bound_tokens.at, effect if waived else "")
+        if own.forward_auth is not None and own.forward_auth.value == NOBODY_DECIDES:
+            demanded = root.forward_auth is not None
+            if demanded:
+                waived.append("x-microgate-forward-auth")
+            effect = f"no service decides on {name}; asked for is {asked_for(choice.schemes)}"
+            self._say_off("x-microgate-forward-auth", own.forward_auth.at, effect if demanded else "")
+        return tuple(waived)
+
+    def _say_off(self, key: str, at: Spot, effect: str) -> None:
+        if effect:
+            self._report.add(at.diagnostic(catalogue.SWITCHED_OFF, f"`{key}` is off: {effect}", KEPT_HINT))
+        else:
+            message = f"`{key}: {OFF}` has no effect: nothing demands it here"
+            self._report.add(at.diagnostic(catalogue.EXTENSION_WITHOUT_EFFECT, message, "remove it"))
 
     def _say_closed(self, requirements: Requirements, operation: Operation, *, inherited: bool) -> None:
         if not self._once("closed", requirements.at.identity):

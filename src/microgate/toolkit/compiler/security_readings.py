@@ -14,6 +14,8 @@ from microgate.toolkit.openapi.security import API_KEY, MUTUAL_TLS, NOT_CHECKED,
 from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from microgate.diagnostics import Report
     from microgate.toolkit.openapi.description import Description
     from microgate.toolkit.openapi.security import Named, Requirements, SchemeDefinition
@@ -75,6 +77,13 @@ class Readings:
         tokens = [self._description.schemes[n.scheme] for n in requirements.named() if self.kind(n.scheme) == TOKENS]
         return bool(tokens) and all(token.is_dpop for token in tokens)
 
+    def takes_dpop(self, requirements: Requirements) -> bool:
+        """Whether some token that is named has to be one of its holder's."""
+        return any(self._is_dpop(named) for named in requirements.named())
+
+    def _is_dpop(self, named: Named) -> bool:
+        return self.kind(named.scheme) == TOKENS and self._definition(named.scheme).is_dpop
+
     # As 3.x has it.
 
     def flattened(self, requirements: Requirements) -> tuple[str, ...]:
@@ -117,29 +126,35 @@ class Readings:
 
     # As OpenAPI means it.
 
-    def literal(self, requirements: Requirements, scope: str) -> tuple[tuple[Requirement, ...], ...]:
+    def literal(
+        self, requirements: Requirements, scope: str, *, derives_bound: bool
+    ) -> tuple[tuple[Requirement, ...], ...]:
         """The alternatives; `scope` takes the place of the scopes of tokens (`x-scope`).
 
-        An alternative with a member that nobody can check can never be met, so it is left out.
+        What tokens are bound to is said by their schemes (`derives_bound`) where no extension says it. An alternative with a
+        member that nobody can check can never be met, so it is left out.
         """
         found: list[tuple[Requirement, ...]] = []
         for alternative in requirements.alternatives:
             if all(self.kind(named.scheme) for named in alternative):
-                found.extend(self._members(alternative, scope))
+                found.extend(self._members(alternative, scope, derives_bound=derives_bound))
         self._say_unchecked(requirements, literal=True)
         if not found and self._once("nobody", requirements.at.identity):
             message = "no alternative of `security` can be met: none has only schemes that can be checked"
             self._report.add(requirements.at.diagnostic(catalogue.CONTRADICTION, message, UNCHECKED_HINT))
         return tuple(dict.fromkeys(found))
 
-    def _members(self, alternative: tuple[Named, ...], scope: str) -> list[tuple[Requirement, ...]]:
+    def _members(
+        self, alternative: tuple[Named, ...], scope: str, *, derives_bound: bool
+    ) -> list[tuple[Requirement, ...]]:
         """What goes together: one token, which may be of either form, then each of the others."""
         tokens = [named for named in alternative if self.kind(named.scheme) == TOKENS]
         others = [self._other(named) for named in alternative if self.kind(named.scheme) != TOKENS]
         if not tokens:
             return [tuple(others)]
         scopes = (scope,) if scope else tuple(sorted({scope for named in tokens for scope in named.scopes}))
-        return [(Requirement(kind, scopes), *others) for kind in TOKEN_SCHEMES]
+        bound = "dpop" if derives_bound and any(self._is_dpop(named) for named in tokens) else ""
+        return [(Requirement(kind, scopes, bound_tokens=bound), *others) for kind in TOKEN_SCHEMES]
 
     def _other(self, named: Named) -> Requirement:
         definition = self._definition(named.scheme)
@@ -156,8 +171,7 @@ class Readings:
             return
         listed = ", ".join(f"`{shown(name)}`" for name in names)
         if instead:
-            asked = " or ".join(dict.fromkeys(TOLD[kind] for kind in instead))
-            message = f"{listed} cannot be checked; {asked} is asked for instead"
+            message = f"{listed} cannot be checked; {asked_for(instead)} is asked for instead"
             self._report.add(requirements.at.diagnostic(catalogue.DEFAULT_SCHEME, message, UNCHECKED_HINT))
             return
         what = "alternatives with it are never met" if literal else "only the other schemes are asked for"
@@ -168,3 +182,8 @@ class Readings:
         new = key not in self._said
         self._said.add(key)
         return new
+
+
+def asked_for(kinds: Iterable[str]) -> str:
+    """Any of some kinds of schemes, in words."""
+    return " or ".join(dict.fromkeys(TOLD[kind] for kind in kinds))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 IP_KEYS = ("allow", "deny")
 FORWARD_KEYS = ("url", "timeout-ms", "send-headers", "take-headers", "cache-by", "cache-seconds")
+OFF = "off"  # what an operation says to be left out of what the root demands
+NOBODY_DECIDES = ForwardAuth(url="")
 MAX_TIMEOUT_MS = 60_000
 MAX_CACHE_SECONDS = 86_400
 # Whoever could set these would decide where a message ends or who its reader is.
@@ -69,7 +71,12 @@ def _canonical(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
 
 
 def read_forward(cursor: Cursor, reader: Reader) -> ForwardAuth | None:
-    """The service that decides, and what passes between it and the gateway."""
+    """The service that decides, and what passes between it and the gateway; `NOBODY_DECIDES` for `off`."""
+    if (cursor.text or "").lower() == OFF:
+        return NOBODY_DECIDES
+    if not cursor.is_mapping:
+        reader.wrong(cursor, f"a mapping or `{OFF}`")
+        return None
     if not reader.mapping(cursor, FORWARD_KEYS):
         return None
     url, timeout, send, take, cache_by, cache = (cursor.get(key) for key in FORWARD_KEYS)

@@ -194,7 +194,7 @@ def _scope_rule(cursor: Cursor, reader: Reader) -> bool | None:
 
 
 def _bound_tokens(cursor: Cursor, reader: Reader) -> str | None:
-    return reader.choice(cursor, ("certificate", "dpop", "any"))
+    return reader.choice(cursor, ("certificate", "dpop", "any", access_rules.OFF))
 
 
 def _reading(cursor: Cursor, reader: Reader) -> str | None:

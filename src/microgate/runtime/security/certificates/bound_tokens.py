@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from microgate.runtime.faults import Fault
-from microgate.runtime.security.refusals import Reason, TokenError, challenged
+from microgate.runtime.security.refusals import Reason, TokenError, challenged, takes_proofs
 
 if TYPE_CHECKING:
-    from microgate.plan.model import Api, Operation
+    from microgate.plan.model import Api, Operation, Requirement, Security
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.pipeline import Stage
     from microgate.runtime.security.certificates.dpop import Proofs
@@ -27,13 +27,12 @@ _TOKENS = frozenset({"jwt", "oauth2"})
 
 
 def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | None:
-    """The stage of an operation, None where no token is taken."""
+    """The stage of an operation, None where no token is taken, or where each alternative of the literal reading has its own."""
     security = operation.security
-    kinds = {member.kind for alternative in security.alternatives for member in alternative} or {*security.schemes}
-    if security.opened_by or not _TOKENS & kinds:
+    if security.opened_by or security.alternatives or not _TOKENS & {*security.schemes}:
         return None
     header = (api.auth_header or context.settings.auth.authorization_header).lower().encode()
-    holding = _Holding(context, header, operation)
+    binding = Binding(context, header, security, security.bound_tokens)
     wanted = bool(security.bound_tokens)
 
     def bind(exchange: Exchange) -> Fault | None:
@@ -43,23 +42,31 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
         confirmation = consumer.claims.get("cnf")
         if confirmation is None and not wanted:
             return None
-        return holding.hold(exchange, confirmation)
+        return binding.hold(exchange, confirmation)
 
     return bind
 
 
-class _Holding:
-    """What an operation asks of bound tokens."""
+def of_member(context: SecurityContext, header: bytes, security: Security, member: Requirement) -> Binding | None:
+    """What a member of an alternative asks of its tokens, None where it is another credential."""
+    if member.kind not in _TOKENS:
+        return None
+    return Binding(context, header, security, member.bound_tokens or security.bound_tokens)
 
-    def __init__(self, context: SecurityContext, header: bytes, operation: Operation) -> None:
-        self._wanted = operation.security.bound_tokens
+
+class Binding:
+    """What is asked of bound tokens: of all of an operation, or of those of one alternative (`wanted`)."""
+
+    def __init__(self, context: SecurityContext, header: bytes, security: Security, wanted: str) -> None:
+        self._wanted = wanted
         self._header = header
         self._certificates = context.certificates if context.asks_clients else None
-        self._proofs: Proofs | None = context.proofs if self._wanted in ("dpop", "any") else None
+        self._proofs: Proofs | None = context.proofs if takes_proofs(security) else None
         self._keeps_proof = not context.settings.auth.remove_auth_header_from_out_message
-        self._faults = context.refusals(challenged(operation.security))
+        self._faults = context.refusals(challenged(security))
 
     def hold(self, exchange: Exchange, confirmation: object) -> Fault | None:
+        """Why a token may not be taken, whose claim `cnf` is `confirmation`."""
         try:
             self._check(exchange, confirmation)
         except TokenError as error:
@@ -67,6 +74,11 @@ class _Holding:
         return None
 
     def _check(self, exchange: Exchange, confirmation: object) -> None:
+        if confirmation is None and not self._wanted:
+            # RFC 9449 §7.1: the scheme DPoP says that the token is bound.
+            if self._field(exchange)[:5].lower() == b"dpop ":
+                raise TokenError(UNBOUND)
+            return
         members: dict[str, Any] = confirmation if isinstance(confirmation, dict) else {}
         certificate, key = members.get("x5t#S256"), members.get("jkt")
         if not (certificate or key):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
 from microgate.toolkit.compiler.security_readings import TOKEN_SCHEMES
+from microgate.toolkit.openapi.access_rules import NOBODY_DECIDES, OFF
 from microgate.toolkit.openapi.security import MUTUAL_TLS
 from microgate.toolkit.openapi.tree import shown
 
@@ -110,7 +111,7 @@ def _check_operation(api: ResolvedApi, operation: ResolvedOperation, report: Rep
             if found is not None:
                 _say(found.at, f"`{key}` on an open operation: {security.opened_by}", hint, report)
         return
-    if bound is not None and not set(security.schemes) & set(TOKEN_SCHEMES):
+    if bound is not None and bound.value != OFF and not set(security.schemes) & set(TOKEN_SCHEMES):
         message = f"{name} takes no tokens, so they cannot be bound"
         _say(bound.at, message, "remove it, or name a scheme with tokens", report)
     if bound is not None and bound.value == "certificate" and not _offers_https(api):
@@ -125,9 +126,23 @@ def _check_root(api: ResolvedApi, report: Report) -> None:
     """What the root says of all operations, where there is none that it could be about."""
     forward, bound = api.source.extensions.forward_auth, api.source.extensions.bound_tokens
     closed = [operation for operation in api.operations if not operation.security.opened_by]
+    for key, off in (
+        ("x-microgate-forward-auth", forward if forward is not None and forward.value == NOBODY_DECIDES else None),
+        ("x-microgate-bound-tokens", bound if bound is not None and bound.value == OFF else None),
+    ):
+        if off is not None:
+            _say(
+                off.at, f"`{key}: {OFF}` at the root switches nothing off", "remove it, or say it in operations", report
+            )
+            return
     if forward is not None and api.operations and not closed:
         message = "`x-microgate-forward-auth` has nothing to decide: every operation is open"
         _say(forward.at, message, "remove it, or what opens the operations", report)
-    if bound is not None and api.operations and not any(operation.security.bound_tokens for operation in closed):
+    if bound is not None and api.operations and not any(_binds(operation) for operation in closed):
         message = "no operation takes tokens, so they cannot be bound"
         _say(bound.at, message, "remove it, or name a scheme with tokens", report)
+
+
+def _binds(operation: ResolvedOperation) -> bool:
+    """Whether tokens are bound here, or would be if the operation had not been left out."""
+    return bool(operation.security.bound_tokens) or "x-microgate-bound-tokens" in operation.security.waived
