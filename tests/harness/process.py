@@ -30,6 +30,7 @@ _DEFAULTS = {
     "listenerConfig.tokenListenerPort": "0",
     "adminConfig.port": "0",
     "runtimeConfig.workers": "1",
+    "dpopConfig.nonceAfterStart": "false",
 }
 
 

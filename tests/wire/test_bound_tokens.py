@@ -181,6 +181,29 @@ def test_a_nonce_is_given_and_asked_for(gateway, holder):
         assert client.request("GET", "/a", shown(token, holder.proof(token, URL, nonce=nonce[:-1]))).status == 401
 
 
+def test_a_proof_that_was_used_before_a_restart_is_not_taken_after_it(gateway, holder):
+    settings = "[dpopConfig]\nnonceAfterStart = true\n"
+    token = holder.token()
+
+    def ask(running, **claims):
+        proof = holder.proof(token, URL, **claims)
+        with running.connect() as client:
+            return proof, client.request("GET", "/a", shown(token, proof))
+
+    first = gateway(ASKS, settings=settings)
+    _, answer = ask(first)
+    assert 'error="use_dpop_nonce"' in answer.header("www-authenticate")
+    ahead = int(time.time()) + 20
+    used, answer = ask(first, nonce=answer.header("dpop-nonce"), iat=ahead)
+    assert answer.status == 200
+    first.stop()
+    second = gateway(ASKS, settings=settings)
+    with second.connect() as client:
+        refused = client.request("GET", "/a", shown(token, used))
+    assert refused.status == 401
+    assert ask(second, nonce=refused.header("dpop-nonce"))[1].status == 200
+
+
 def test_origins_of_the_settings_count_in_place_of_the_host(gateway, holder):
     running = gateway(ASKS, settings='[dpopConfig]\norigins = ["https://api.example.com"]\n')
     token = holder.token()

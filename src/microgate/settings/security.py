@@ -198,6 +198,9 @@ class Dpop(Section, frozen=True):
         int, acts("a proof is taken for so long after it was made", low=1, high=600)
     ] = 60
     require_nonce: Annotated[bool, acts("a proof needs a nonce that the gateway has given")] = False
+    nonce_after_start: Annotated[
+        bool, acts("a proof that may have been used before the gateway's start needs a nonce of this run")
+    ] = True
     origins: Annotated[
         tuple[str, ...],
         acts("origins that proofs may be made for, `https://api.example.com`; empty: the request's own `Host`"),

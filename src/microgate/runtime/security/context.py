@@ -124,9 +124,9 @@ class SecurityContext:
         if self._proofs is None:
             from microgate.runtime.security.certificates import dpop, replay
 
-            region, slot = self._replays or (replay.open_region(1), 0)
+            region, slot = self._replays or (replay.open_region(1, self.clock), 0)
             self._proofs = dpop.Proofs(
-                self.settings.dpop, replay.Replays(region, slot), region.secret, self.clock, self.counter
+                self.settings.dpop, replay.Replays(region, slot), region, self.clock, self.counter
             )
         return self._proofs
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from microgate.runtime.exchange import Exchange
-    from microgate.runtime.security.certificates.replay import Replays
+    from microgate.runtime.security.certificates.replay import ReplayRegion, Replays
     from microgate.runtime.security.counting import Counter
     from microgate.settings.security import Dpop
 
@@ -89,7 +89,7 @@ class Proofs:
         self,
         settings: Dpop,
         replays: Replays,
-        secret: bytes,
+        region: ReplayRegion,
         clock: Callable[[], float],
         counter: Counter = uncounted,
     ) -> None:
@@ -97,7 +97,9 @@ class Proofs:
         self._wants_nonce = settings.require_nonce
         self._origins = frozenset(_origin(*_split(one)[:2]) for one in settings.origins)
         self._replays = replays
-        self._secret = secret
+        self._secret = region.secret
+        # One from before may have been used before, also one that its maker's clock has dated ahead.
+        self._unseen_until = region.since + LEEWAY_SECONDS if settings.nonce_after_start else 0.0
         self._clock = clock
         self._replayed = counter("proofs_replayed")
         self._full = counter("proofs_without_room")
@@ -119,7 +121,7 @@ class Proofs:
             raise TokenError(HOLDER)
         if not signer.key.verifies(signer.algorithm, signature, signed):
             raise TokenError(SIGNATURE)
-        if self._wants_nonce and not self._is_nonce(claims.nonce, now):
+        if (self._wants_nonce or claims.iat < self._unseen_until) and not self._is_nonce(claims.nonce, now):
             raise TokenError(NONCE)
         self._enter(holder, claims, now)
 

@@ -11,11 +11,13 @@ import hashlib
 import os
 import struct
 from math import ceil
+from time import time
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from microgate.runtime.shared_memory import make_region
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from mmap import mmap
 
     Memory: TypeAlias = "mmap | bytearray"
@@ -39,16 +41,17 @@ class ReplayRegion(NamedTuple):
 
     memory: Memory
     slots: int
+    since: float  # in seconds since 1970: what was used before is not remembered
 
     @property
     def secret(self) -> bytes:
         return bytes(self.memory[:SECRET_BYTES])
 
 
-def open_region(slots: int) -> ReplayRegion:
+def open_region(slots: int, clock: Callable[[], float] = time) -> ReplayRegion:
     memory = make_region("replays", SECRET_BYTES + slots * _TABLE_BYTES)
     memory[:SECRET_BYTES] = os.urandom(SECRET_BYTES)
-    return ReplayRegion(memory, slots)
+    return ReplayRegion(memory, slots, clock())
 
 
 class Entered(enum.Enum):

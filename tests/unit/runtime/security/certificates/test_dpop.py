@@ -21,15 +21,15 @@ NOW = 1_700_000_000
 HOLDER = Holder()
 TOKEN = "a.b.c"  # any text is a token to a proof
 URL = "https://gateway.test/a"
-REGION = open_region(1)
+REGION = open_region(1, lambda: NOW - 600.0)
 
 
 class Desk:
     """Checks proofs at a time that the test sets."""
 
-    def __init__(self, **settings):
+    def __init__(self, region=REGION, **settings):
         self.now = float(NOW)
-        self.proofs = Proofs(Dpop(**settings), Replays(REGION, 0), REGION.secret, lambda: self.now)
+        self.proofs = Proofs(Dpop(**settings), Replays(region, 0), region, lambda: self.now)
 
     def reason(self, proof):
         """Why a proof is refused, "" where it is not."""
@@ -72,6 +72,20 @@ def test_a_nonce_is_good_for_two_periods():
         desk.now = float(NOW + seconds)
         assert desk.reason(_proof(iat=NOW + seconds, nonce=nonce)) == reason
     assert desk.reason(_proof(iat=desk.now, nonce="é")) == "nonce"
+
+
+def test_a_proof_that_may_have_been_used_before_the_start_needs_a_nonce_of_this_run():
+    before, started = open_region(1, lambda: NOW - 600.0), open_region(1, lambda: float(NOW))
+    desk = Desk(started)
+    other_run, this_run = Desk(before).proofs.nonce().decode(), desk.proofs.nonce().decode()
+    desk.now = NOW + 1.0
+    for seconds in (-30, 0, 1, LEEWAY_SECONDS - 1):
+        assert desk.reason(_proof(iat=NOW + seconds)) == "nonce"
+        assert desk.reason(_proof(iat=NOW + seconds, nonce=other_run)) == "nonce"
+        assert desk.reason(_proof(iat=NOW + seconds, nonce=this_run)) == ""
+    # Nobody can have used it before: it would have been refused as of the future.
+    assert desk.reason(_proof(iat=NOW + LEEWAY_SECONDS)) == ""
+    assert Desk(started, nonce_after_start=False).reason(_proof(iat=NOW - 30)) == ""
 
 
 def _part(data):
