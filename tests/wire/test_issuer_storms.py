@@ -117,6 +117,46 @@ def test_case_26_a_rotated_key_works_at_once_on_every_worker(gateway, backend, i
     assert len(issuer.fetches) == before + 1
 
 
+def test_case_26_a_key_without_an_id_that_was_replaced_works_at_once_on_every_worker(gateway, backend, issuer):
+    old, new = Signer("ES256", None), Signer("ES256", None)
+    issuer.publish(old)
+    running = gateway(API, settings=_settings(issuer))
+    wait_until(lambda: _status(running, old.token(_claims())) == 200, "the keys are there")
+    before = len(issuer.fetches)
+    issuer.publish(new)
+    assert _status(running, new.token(_claims())) == 200, "on that very request"
+    assert _statuses(running, new.token(_claims(sub="bob"))) == {200}
+    assert _statuses(running, old.token(_claims())) == {401}
+    assert len(issuer.fetches) == before + 1
+
+
+@pytest.mark.parametrize("key_id", [None, "made-up"])
+def test_case_27_made_up_signatures_cost_one_fetch_where_keys_have_no_ids(gateway, backend, issuer, key_id):
+    signer, stranger = Signer("ES256", None), Signer("ES256", None)
+    issuer.publish(signer)
+    running = gateway(API, settings=_settings(issuer))
+    good = signer.token(_claims())
+    wait_until(lambda: _status(running, good) == 200, "the keys are there")
+    before, began = len(issuer.fetches), time.monotonic()
+    with running.connect() as client:
+        for number in range(100):
+            token = stranger.token(_claims(sub=str(number)), kid=key_id)
+            assert client.get("/a", ("Authorization", f"Bearer {token.decode()}")).status == 401
+    assert len(issuer.fetches) - before <= 1 + (time.monotonic() - began) // 30
+    assert "auth.jwt.signature" in running.access_log.read_text()
+    assert _statuses(running, good) == {200}
+
+
+def test_weakness_03_a_bad_signature_under_a_known_key_id_costs_the_issuer_nothing(gateway, backend, issuer):
+    signer, stranger = Signer("ES256", "known"), Signer("ES256", "known")
+    issuer.publish(signer)
+    running = gateway(API, settings=_settings(issuer))
+    wait_until(lambda: _status(running, signer.token(_claims())) == 200, "the keys are there")
+    before = len(issuer.fetches)
+    assert _statuses(running, stranger.token(_claims())) == {401}
+    assert len(issuer.fetches) == before
+
+
 def test_case_28_r14_known_keys_serve_while_the_issuer_is_down(gateway, backend, issuer):
     signer = Signer("ES256")
     issuer.publish(signer)

@@ -36,7 +36,9 @@ class LogLines(Message, frozen=True, tag=True, array_like=True):
 
 
 class KeyWanted(Message, frozen=True, tag=True, array_like=True):
-    """A token names a key that the worker does not know; the steward answers with a `KeySet` of that source."""
+    """A token needs a key that the worker does not know, `key_id` is "" where it does not say which; the steward answers with a
+    `KeySet` of that source.
+    """
 
     source: str
     key_id: str

@@ -1,7 +1,8 @@
 """A worker's copy of a key set that the steward follows (`keys.py`), and the one wait that a request may do for it.
 
-A token with a key id that the copy lacks asks the steward, once for all requests of this worker that wait meanwhile. The
-steward answers at once where a fetch is not due, so that made-up key ids cost the issuer nothing.
+A token with a key id that the copy lacks asks the steward, once for all requests of this worker that wait meanwhile; so does
+one that no key verifies, where none was found by its id. The steward answers at once where a fetch is not due, so that made-up
+tokens cost the issuer nothing.
 """
 
 from __future__ import annotations
@@ -72,6 +73,15 @@ class FollowedKeys:
             raise TokenError(refusals.ALGORITHM)
         reason = refusals.KEY_UNKNOWN if self._keys else refusals.KEYS_UNAVAILABLE
         raise UnknownKeyError(reason, lambda: self._ask(key_id or ""))
+
+    def unverified(self, key_id: str | None) -> TokenError:
+        """Why a token is refused that none of its candidates verifies.
+
+        A key id is optional (RFC 7517 §4.5): keys that were not found by one may have been replaced since.
+        """
+        if key_id is not None and any(key.key_id == key_id for key in self._keys):
+            return TokenError(refusals.SIGNATURE)
+        return UnknownKeyError(refusals.SIGNATURE, lambda: self._ask(""))
 
     def _ask(self, key_id: str) -> asyncio.Future[None] | None:
         answer = self._answer

@@ -79,17 +79,18 @@ class Issuer:
 
     def _signer(self, token: Token) -> VerificationKey:
         algorithm, key_id = token.header.algorithm, token.header.key_id
-        if self._keys is None or (key_id is None and self._certificate is not None):
+        keys = None if key_id is None and self._certificate is not None else self._keys
+        if keys is None:
             assert self._certificate is not None
             candidates = [self._certificate.key]
             if not self._certificate.key.fits(algorithm):
                 raise TokenError(refusals.ALGORITHM)
         else:
-            candidates = self._keys.candidates(algorithm, key_id)
+            candidates = keys.candidates(algorithm, key_id)
         for key in candidates:
             if key.verifies(algorithm, token.signature, token.signed):
                 return key
-        raise TokenError(refusals.SIGNATURE)
+        raise TokenError(refusals.SIGNATURE) if keys is None else keys.unverified(key_id)
 
 
 class Issuers:

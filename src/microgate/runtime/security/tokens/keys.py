@@ -1,6 +1,6 @@
 """The steward's work for token keys: it follows each configured key set and tells the workers (`followed_keys.py`).
 
-A set is fetched at the start, renewed at intervals, and fetched at once for a key id that a worker asks for: one fetch in
+A set is fetched at the start, renewed at intervals, and fetched at once for a key that a worker asks for: one fetch in
 flight, and one such per cool-down over all workers. While a source is down its last keys stay in use until they expire.
 """
 
