@@ -12,9 +12,12 @@ MicrogateError
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from microgate.diagnostics import Diagnostic
 
 
@@ -26,6 +29,17 @@ class MicrogateError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.settings: tuple[str, ...] = ()  # the keys or tables that it is about, by full path
+
+
+@contextmanager
+def about(*settings: str) -> Iterator[None]:
+    """What goes wrong inside is the fault of one of these settings, unless more is known where it is raised."""
+    try:
+        yield
+    except MicrogateError as error:
+        error.settings = error.settings or settings
+        raise
 
 
 class UsageError(MicrogateError):

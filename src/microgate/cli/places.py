@@ -5,6 +5,7 @@ read, by those who know nothing of files and lines. serving.py calls this on wha
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from microgate.errors import Findings, MicrogateError
@@ -21,32 +22,39 @@ _QUOTED = re.compile(r"`([^`]+)`")
 _KEY = re.compile(r"\w[\w\[\]]*(?:\.[\w\[\]]+)+")
 
 
-def place_of(message: str, hint: str, values: Sequence[Value]) -> str:
-    """`micro-gw.conf:4` or the like for the setting that a message names or whose value it quotes; "" where there is none.
+def place_of(error: MicrogateError, values: Sequence[Value]) -> str:
+    """`micro-gw.conf:4` or the like for the setting that an error is about; "" where that is not known.
 
-    The last quoted value counts: `issuer X cannot use FILE` is about the file.
+    It is known where the error itself says so, or names a key. Else the value that it quotes tells, unless several settings
+    have that value; the last quoted one counts, since `issuer X cannot use FILE` is about the file.
     """
-    origins = {row.key: row.origin for row in values if row.origin != DEFAULT}
-    by_text: dict[str, str] = {}
-    for row in values:
-        if row.origin != DEFAULT:
-            by_text.setdefault(row.text, row.origin)
-    for candidate in _candidates(message, hint, origins, by_text):
-        if candidate:
-            return candidate
-    return ""
+    given = [row for row in values if row.origin != DEFAULT]
+    origins = {row.key: row.origin for row in given}
+    # One table where an array of them belongs is read as an array of one.
+    names = list(dict.fromkeys(name for key in error.settings for name in (key, key.replace("[0]", ""))))
+    concerned = [row for name in names for row in given if row.key == name or row.key.startswith(f"{name}.")]
+    quoted = _QUOTED.findall(str(error))
+    candidates = chain(
+        _of_values(quoted, concerned),
+        (origins.get(text, "") for text in quoted),
+        # A whole section says too little; a table of an array stands together.
+        (row.origin for row in concerned if row.key in names or "[" in names[0]),
+        _of_values(quoted, given),
+        (origins.get(text, "") for text in _KEY.findall(error.hint)),
+    )
+    return next(filter(None, candidates), "")
+
+
+def _of_values(quoted: list[str], rows: Sequence[Value]) -> Iterator[str]:
+    """Where each value was written, the last first; one that was written for several keys stands nowhere in particular."""
+    for text in reversed(quoted):
+        origins = [row.origin for row in rows if row.text == f'"{text}"']
+        yield origins[0] if len(origins) == 1 else ""
 
 
 def placed(error: E, values: Sequence[Value]) -> E:
     """The error with the place of the setting that it is about before its text, where there is one."""
     if not isinstance(error, MicrogateError) or isinstance(error, Findings):
         return error
-    place = place_of(str(error), error.hint, values)
+    place = place_of(error, values)
     return type(error)(f"{place}: {error}", error.hint) if place else error
-
-
-def _candidates(message: str, hint: str, origins: dict[str, str], by_text: dict[str, str]) -> Iterator[str]:
-    quoted = _QUOTED.findall(message)
-    yield from (origins.get(text, "") for text in quoted)
-    yield from (by_text.get(f'"{text}"', "") for text in reversed(quoted))
-    yield from (origins.get(text, "") for text in _KEY.findall(hint))

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from microgate.errors import KeyMaterialError
+from microgate.errors import KeyMaterialError, about
 from microgate.runtime.security.keystore import conversion, load_key_store, load_pem, self_signed_certificate
 
 if TYPE_CHECKING:
@@ -168,7 +168,10 @@ class ServerTls:
     def __init__(self, listener: Listener) -> None:
         """Raise KeyMaterialError where a key, certificate or store cannot be used."""
         default = _default_certificate(listener)
-        more = [_from_files(entry.certificate_file, entry.private_key_file) for entry in listener.certificates]
+        more = [
+            _from_files(entry.certificate_file, entry.private_key_file, f"listenerConfig.certificates[{index}]")
+            for index, entry in enumerate(listener.certificates)
+        ]
         self.certificates = [default, *more]
         self._by_name: dict[str, ssl.SSLContext] = {}
         self._handshakes: WeakSet[ssl.SSLObject] = WeakSet()  # weak: an abandoned one just goes away
@@ -267,16 +270,17 @@ def server_names(pem: bytes) -> list[str]:
 
 def _default_certificate(listener: Listener) -> Certificate:
     if listener.certificate_file:
-        return _from_files(listener.certificate_file, listener.private_key_file)
+        return _from_files(listener.certificate_file, listener.private_key_file, "listenerConfig")
     path = listener.key_store_path
     if path.replace("\\", "/").endswith(SHIPPED_KEY_STORE) and not Path(path).exists():
         return _self_signed(listener.host)
     return _from_key_store(path, listener.key_store_password)
 
 
-def _from_files(certificate: str, key: str) -> Certificate:
+def _from_files(certificate: str, key: str, table: str) -> Certificate:
     files = (Path(certificate), Path(key))
-    return Certificate(f"the certificate `{certificate}`", files, lambda: _as_pem(load_pem(*files)))
+    with about(f"{table}.certificateFile", f"{table}.privateKeyFile"):
+        return Certificate(f"the certificate `{certificate}`", files, lambda: _as_pem(load_pem(*files)))
 
 
 def _from_key_store(path: str, password: str) -> Certificate:
@@ -289,7 +293,8 @@ def _from_key_store(path: str, password: str) -> Certificate:
             )
         return _as_pem(store)
 
-    return Certificate(f"the key store `{path}`", (Path(path),), read)
+    with about("listenerConfig.keyStorePath", "listenerConfig.keyStorePassword"):
+        return Certificate(f"the key store `{path}`", (Path(path),), read)
 
 
 def _as_pem(store: KeyStore) -> bytes:

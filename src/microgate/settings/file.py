@@ -54,8 +54,10 @@ class ConfigurationFile:
         try:
             self.tree = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            message, line, column = _explain(str(error), text)
-            self._unreadable(message, line, column)
+            from microgate.settings.toml_errors import explain
+
+            flaw = explain(error, text)
+            self._unreadable(flaw.message, flaw.line, flaw.column, flaw.hint)
         except RecursionError:
             self._unreadable("nested too deeply")
         except ValueError:
@@ -63,15 +65,16 @@ class ConfigurationFile:
         else:
             self._places = positions.locate(text)
 
-    def _unreadable(self, reason: str, line: int = 0, column: int = 0) -> None:
-        add(self._report, catalogue.UNREADABLE, f"cannot read the configuration: {reason}", self._origin(line, column))
+    def _unreadable(self, reason: str, line: int = 0, column: int = 0, hint: str = "") -> None:
+        message = f"cannot read the configuration: {reason}"
+        add(self._report, catalogue.UNREADABLE, message, self._origin(line, column), hint)
 
     def _origin(self, line: int, column: int) -> Origin:
         return Origin(self._name, line, column)
 
     def origin(self, path: positions.Path) -> Origin:
-        """Where a path stands; an array of tables stands where its first table does."""
-        place = self._places.get((*path, 0)) or positions.nearest(self._places, path)
+        """Where a path stands; an array of tables under headers stands where its first table does."""
+        place = self._places.get(path) or self._places.get((*path, 0)) or positions.nearest(self._places, path)
         return self._origin(*place)
 
     def entries(self, table: dict[str, Any], path: positions.Path = (), prefix: str = "") -> dict[str, Entry]:
@@ -102,19 +105,3 @@ class ConfigurationFile:
         if isinstance(value, str):
             return Entry(plain[0], origin, is_text=filled[0].changed, is_hidden=hidden)
         return Entry(plain if isinstance(value, list) else value, origin, is_hidden=hidden)
-
-
-def _explain(message: str, text: str) -> tuple[str, int, int]:
-    """Take the parser's words and place apart: `... (at line 3, column 5)` or `... (at end of document)`."""
-    reason, _, place = message.rpartition(" (at ")
-    if not reason:
-        return _plain(message), 0, 0
-    digits = [int(word) for word in place.rstrip(")").replace(",", " ").split() if word.isdigit()]
-    if len(digits) == 2:
-        return _plain(reason), digits[0], digits[1]
-    lines = text.rstrip("\n").split("\n")
-    return _plain(reason), len(lines), len(lines[-1]) + 1
-
-
-def _plain(reason: str) -> str:
-    return "invalid TOML: " + reason[:1].lower() + reason[1:200].rstrip(".")

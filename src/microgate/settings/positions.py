@@ -1,6 +1,6 @@
 """Where each key of a TOML text stands, since the parser of the standard library keeps no places.
 
-Works on text that has been parsed already, so it only has to find keys and never to judge them.
+It only finds keys and never judges them, since the parser does.
 """
 
 from typing import NamedTuple, TypeAlias
@@ -19,9 +19,17 @@ NOWHERE = Place(0, 0)
 def locate(text: str) -> dict[Path, Place]:
     """The place of each key and table header, by path; a table in an array is a number in the path, from 0.
 
-    Keys inside inline tables are not listed: who asks falls back to the key that holds them (`nearest`).
+    A table in an array is a number whether the array is written with headers or in brackets. Of a text that is no TOML, the
+    places up to its first mistake are right.
     """
     return _Scan(text).run()
+
+
+def last(text: str) -> Place:
+    """The place of the last key or table header."""
+    scan = _Scan(text)
+    scan.run()
+    return scan.last
 
 
 def nearest(places: dict[Path, Place], path: Path) -> Place:
@@ -33,6 +41,19 @@ def nearest(places: dict[Path, Place], path: Path) -> Place:
     return NOWHERE
 
 
+class _Opened:
+    """An array or inline table that the scan is in."""
+
+    def __init__(self, path: Path, *, is_table: bool) -> None:
+        self._path = path
+        self.is_table = is_table
+        self.index = 0
+        self.key: list[str] = []
+
+    def item(self) -> Path:
+        return (*self._path, *self.key) if self.is_table else (*self._path, self.index)
+
+
 class _Scan:
     def __init__(self, text: str) -> None:
         self._text = text
@@ -42,6 +63,7 @@ class _Scan:
         self._places: dict[Path, Place] = {}
         self._line = 1
         self._line_start = 0
+        self.last = Place(1, 1)
 
     def run(self) -> dict[Path, Place]:
         while self._at < len(self._text):
@@ -66,6 +88,10 @@ class _Scan:
     def _place(self) -> Place:
         return Place(self._line, self._at - self._line_start + 1)
 
+    def _note(self, path: Path, place: Place) -> None:
+        self._places.setdefault(path, place)
+        self.last = place
+
     def _to_line_end(self) -> None:
         end = self._text.find("\n", self._at)
         self._at = len(self._text) if end < 0 else end
@@ -80,7 +106,7 @@ class _Scan:
             self._counts[path] = self._counts.get(path, -1) + 1
             path = (*path, self._counts[path])
         self._table = path
-        self._places.setdefault(path, place)
+        self._note(path, place)
 
     def _resolve(self, parts: list[str]) -> Path:
         """A header's full path: a name on the way that is an array of tables means its latest table."""
@@ -95,8 +121,9 @@ class _Scan:
         place = self._place()
         parts = self._key("=")
         self._at += 1
-        self._places.setdefault((*self._table, *parts), place)
-        self._value()
+        path = (*self._table, *parts)
+        self._note(path, place)
+        self._value(path)
 
     def _key(self, end: str) -> list[str]:
         """The parts of a dotted key up to `end`, which is left unread."""
@@ -117,26 +144,46 @@ class _Scan:
                 self._at += 1
         return [*parts, bare]
 
-    def _value(self) -> None:
-        """Skip a value, which ends with its line unless brackets or a long string are open."""
-        depth = 0
+    def _value(self, path: Path) -> None:
+        """Pass a value, which ends with its line unless brackets or a long string are open; note the keys inside."""
+        opened: list[_Opened] = []
         while self._at < len(self._text):
             character = self._text[self._at]
             if character in "\"'":
                 self._string()
-                continue
-            if character == "#":
+            elif character == "#":
                 self._to_line_end()
-                continue
-            if character == "\n" and depth == 0:
-                return
-            self._at += 1
-            if character == "\n":
+            elif character == "\n":
+                if not opened:
+                    return
+                self._at += 1
                 self._newline()
             elif character in "[{":
-                depth += 1
+                inner = opened[-1].item() if opened else path
+                self._places.setdefault(inner, self._place())
+                opened.append(_Opened(inner, is_table=character == "{"))
+                self._next_item(opened)
             elif character in "]}":
-                depth -= 1
+                self._at += 1
+                del opened[-1:]
+            elif character == "," and opened:
+                opened[-1].index += 1
+                self._next_item(opened)
+            else:
+                self._at += 1
+
+    def _next_item(self, opened: list[_Opened]) -> None:
+        """Step over `[`, `{` or `,`, and over the key that follows in a table."""
+        self._at += 1
+        inside = opened[-1]
+        if not inside.is_table:
+            return
+        while self._text[self._at : self._at + 1] in (" ", "\t"):
+            self._at += 1
+        if self._text[self._at : self._at + 1] not in ("", "}", "#", "\n"):
+            place = self._place()
+            inside.key = self._key("=}")
+            self._note(inside.item(), place)
 
     def _string(self) -> None:
         quote = self._text[self._at]

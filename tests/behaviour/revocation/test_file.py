@@ -169,7 +169,37 @@ def test_what_nobody_understands_is_passed_over(revoked):
     )
     wait_until(lambda: revoked.statuses(mint(jti="one"), 4) == {401}, "the good one counts")
     assert "microgate_revocations_misread_total 6\n" in gateway.metrics()
-    assert gateway.output.count("cannot be revoked") == 1
+    (told,) = [line for line in gateway.output.splitlines() if "cannot be revoked" in line]
+    assert f"the file {revoked.file} names 6 things that cannot be revoked, first line 1: it begins like JSON" in told
+
+
+def test_what_is_no_entry_is_told_of_by_line_and_count_whenever_it_changes(revoked):
+    revoked.file.write_text('# lost phones\n\n"quoted"\n0a1b # stolen\n["one", "two"]\nplain\n')
+    gateway = revoked.start()
+    wait_until(lambda: revoked.statuses(mint(jti="quoted"), 4) == {401}, "the good ones count")
+    assert revoked.statuses(mint(jti="plain"), 4) == {401}
+    message = "names 2 things that cannot be revoked, first line 4: a revoked value has no blanks inside"
+    wait_until(lambda: message in gateway.output, "both are told of in one line")
+    revoked.say("quoted", ["one", "two"])
+    wait_until(lambda: "line 2: an entry is a text or an object" in gateway.output, "what is wrong now is told")
+    assert gateway.output.count("cannot be revoked") == 2
+
+
+@pytest.mark.parametrize("trouble", ["folder", "missing"])
+@pytest.mark.parametrize(("rule", "status"), [("open", 200), ("closed", 503)])
+def test_a_file_that_cannot_be_read_at_start_follows_the_rule_and_is_named(revoked, trouble, rule, status):
+    revoked.file.unlink()
+    if trouble == "folder":
+        revoked.file.mkdir()
+    gateway = revoked.start(f'whenUnavailable = "{rule}"\n')
+    assert revoked.statuses(mint(jti="one"), 4) == {status}
+    reason = {"folder": "is a directory", "missing": "no such file or directory"}
+    wait_until(lambda: f"file {revoked.file} cannot be had: {reason[trouble]}; nothing of it" in gateway.output, "why")
+    closed = f"every credential is answered 503 until the file {revoked.file} can be had"
+    if rule == "closed":
+        wait_until(lambda: closed in gateway.output, "what it means")
+    assert gateway.output.count(closed) == (rule == "closed")
+    assert gateway.output.count("cannot be had") == 1
 
 
 def test_closed_lets_nobody_in_before_the_source_is_there(revoked):
@@ -187,7 +217,7 @@ def test_closed_lets_nobody_in_before_the_source_is_there(revoked):
     assert _readiness(gateway)[0] == 200
     revoked.file.unlink()
     wait_until(lambda: revoked.statuses(token, 4) == {503}, "it is gone")
-    assert gateway.output.count("it is not known what was revoked") == 1
+    assert gateway.output.count("it is not known what was revoked") == 2, "once at start, once since"
 
 
 def test_open_goes_by_what_is_known(revoked):

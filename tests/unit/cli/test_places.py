@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from microgate.cli.places import place_of
+from microgate.errors import MicrogateError, about
 from microgate.settings.reader import Value
 
 VALUES = (
@@ -37,4 +38,40 @@ VALUES = (
     ],
 )
 def test_the_setting_that_a_message_is_about_is_found(message, hint, place):
-    assert place_of(message, hint, VALUES) == place
+    assert place_of(MicrogateError(message, hint), VALUES) == place
+
+
+SHARED = (
+    Value("listenerConfig.certificateFile", '"one.pem"', "micro-gw.conf:2"),
+    Value("listenerConfig.privateKeyFile", '"one.pem"', "micro-gw.conf:3"),
+    Value("jwtTokenConfig[0].issuer", '"https://a.example"', "micro-gw.conf:5"),
+    Value("jwtTokenConfig[0].certificateFile", '"one.pem"', "micro-gw.conf:6"),
+    Value("jwtTokenConfig[1].issuer", '"https://b.example"', "micro-gw.conf:8"),
+    Value("jwtTokenConfig[1].certificateFile", '"two.pem"', "micro-gw.conf:9"),
+    Value("jwtTokenConfig[1].jwksFile", '"one.pem"', "micro-gw.conf:10"),
+    Value("userStore.file", '"two.pem"', "micro-gw.conf:12"),
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        (("jwtTokenConfig[0].certificateFile",), "micro-gw.conf:6"),
+        (("jwtTokenConfig[0]",), "micro-gw.conf:6"),
+        (("jwtTokenConfig[1]",), "micro-gw.conf:10"),
+        (("listenerConfig.certificateFile", "listenerConfig.privateKeyFile"), "micro-gw.conf:2"),
+        (("userStore[0]",), "micro-gw.conf:12"),
+        ((), ""),
+        (("backend",), ""),
+    ],
+)
+def test_a_value_that_several_settings_have_leads_to_the_one_that_is_meant(settings, place):
+    with pytest.raises(MicrogateError) as raised, about(*settings):
+        raise MicrogateError("cannot read `one.pem`: no such file or directory")
+    assert place_of(raised.value, SHARED) == place
+
+
+def test_who_knows_more_is_not_overruled():
+    with pytest.raises(MicrogateError) as raised, about("jwtTokenConfig[0]"), about("userStore[0]"):
+        raise MicrogateError("cannot read `one.pem`")
+    assert place_of(raised.value, SHARED) == "micro-gw.conf:12"

@@ -15,10 +15,14 @@ ISSUER = f'[[jwtTokenConfig]]\nissuer = "https://id.example"\n{KEY}\n'
 # Text of a file, the line and code of the one error in it, what it says, and what the hint says.
 FOUND = "[[jwtTokenConfig]]\nissuer = 'https://a/t'\ndiscovery = true\n"
 WRONG = [
-    ("[listenerConfig\n", 1, "MG501", "invalid TOML: expected ']'", ""),
-    ("a = 1\nb = \n", 2, "MG501", "invalid TOML: invalid value", ""),
-    ("a = 1\na = 2\n", 2, "MG501", "invalid TOML: cannot overwrite a value", ""),
-    ("a = [1,\n", 1, "MG501", "invalid TOML", ""),
+    ("[listenerConfig\n", 1, "MG501", "a table without its closing `]`", ""),
+    ("a = 1\nb = \n", 2, "MG501", "no value where one belongs", "stands in quotes"),
+    ("a = 1\na = 2\n", 2, "MG501", "a key that is set already", ""),
+    ("a = 1\nb = [1,\nc = 2\n", 3, "MG501", "no value where one belongs", ""),
+    ("a = 1\nb = [1, 2\n\n\n", 2, "MG501", "an array without its closing `]`", ""),
+    ('a = 1\nb = """x\ny\n', 2, "MG501", "a string without its closing quote", ""),
+    ("a = 'x\n", 1, "MG501", "a string without its closing quote", ""),
+    ("[a.b]\n[c]\n[a.b]\n", 3, "MG501", "the table `a.b` is there already", "under one header"),
     ("a = " + "[" * 20_000, 0, "MG501", "nested too deeply", ""),
     ("a = " + "9" * 5_000, 0, "MG501", "a number or date", ""),
     ("[listenerConfig]\nhttpPrt = 1\n", 2, "MG502", "`listenerConfig.httpPrt`", "`listenerConfig.httpPort`"),

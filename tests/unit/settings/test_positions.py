@@ -29,6 +29,13 @@ ROWS = [
     ("[[x]]\n[[x]]\n", ("x", 1), 2, 1),
     ("[[x]]\n[x.y]\nb = 1\n[[x]]\n[[x.z]]\na = 2", ("x", 1, "z", 0, "a"), 6, 1),
     ("a = 2020-01-01 # x\nb = 1", ("b",), 2, 1),
+    ("a = { b = 1, c.d = 2 }", ("a", "b"), 1, 7),
+    ("a = { b = 1, c.d = 2 }", ("a", "c", "d"), 1, 14),
+    ("a = [\n  { b = 1 },\n  { b = 1, c = { d = '}' } },\n]\ne = 1", ("a", 1), 3, 3),
+    ("a = [\n  { b = 1 },\n  { b = 1, c = { d = '}' } },\n]\ne = 1", ("a", 1, "c", "d"), 3, 18),
+    ("a = [\n  { b = 1 },\n  { b = 1, c = { d = '}' } },\n]\ne = 1", ("e",), 5, 1),
+    ("[[x]]\ny = [[1], [{z = [{}]}]]\nb = 1", ("x", 0, "y", 1, 0, "z", 0), 2, 18),
+    ("[[x]]\na.b = 1\n[[x]]\na.b = 1", ("x", 1, "a", "b"), 4, 1),
 ]
 
 
@@ -38,10 +45,16 @@ def test_a_key_is_found(text, path, line, column):
     assert locate(text)[path] == (line, column)
 
 
-def test_a_key_inside_an_inline_table_is_where_the_table_is():
+def test_a_path_that_is_not_there_is_where_the_table_is():
     places = locate("\na = {b = 1}")
-    assert nearest(places, ("a", "b")) == (2, 1)
+    assert nearest(places, ("a", "c")) == (2, 1)
     assert nearest(places, ("c",)) == NOWHERE
+
+
+@given(st.text("ab=.\n[]{},\"'#\\ ", max_size=40))
+def test_any_text_is_passed(text):
+    for place in locate(text).values():
+        assert 1 <= place.line <= text.count("\n") + 1
 
 
 _KEYS = st.text("abc.[]\"'# =\\", min_size=1, max_size=5)

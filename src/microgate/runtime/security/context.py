@@ -10,6 +10,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from microgate.errors import about
 from microgate.plan.model import Plan
 from microgate.runtime.extensions import Extensions
 from microgate.runtime.security import refusals, schemes
@@ -174,15 +175,18 @@ def prove(settings: Settings, plan: Plan) -> None:
     if settings.revocation.in_use:
         from microgate.runtime.security.revocation import jobs as revocation
 
-        revocation.prove(plan, settings)
+        with about("tokenRevocationConfig"):
+            revocation.prove(plan, settings)
     if settings.backend_jwt.jwt_generator_enabled:
         from microgate.runtime.security.assertions import backend_signer
 
-        backend_signer.load(settings)
+        with about("jwtGeneratorConfig", "listenerConfig"):
+            backend_signer.load(settings)
     if any("api_key" in operation.security.schemes for api in plan.apis for operation in api.operations):
         from microgate.runtime.security.api_keys import scheme as api_keys
 
-        api_keys.prove(settings)
+        with about("apikey"):
+            api_keys.prove(settings)
     if settings.b7a.users or settings.user_stores:
         from microgate.runtime.security.passwords.user_stores import making
 
@@ -190,4 +194,5 @@ def prove(settings: Settings, plan: Plan) -> None:
     if client_trust.demand(plan, settings) is not None:
         from microgate.runtime.security.certificates import client_certificates
 
-        client_certificates.prove(settings, plan.apis)
+        with about("mutualSSLConfig", "listenerConfig.trustStorePath"):
+            client_certificates.prove(settings, plan.apis)

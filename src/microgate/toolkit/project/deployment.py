@@ -4,11 +4,12 @@ that was not. It makes nothing itself; the command line calls it beside the comp
 
 from __future__ import annotations
 
-import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
 from microgate.diagnostics import Diagnostic
+from microgate.settings import positions
+from microgate.settings.toml_errors import explain
 from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from microgate.toolkit.catalogue import Code
 
 SECTIONS = ("docker", "kubernetes", "filters")
-_PLACE = re.compile(r"\(at line (\d+), column (\d+)\)$")
 
 
 def check(file: Path, name: str, report: Report) -> None:
@@ -36,11 +36,14 @@ def check(file: Path, name: str, report: Report) -> None:
     findings.lines = text.splitlines()
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        place = _PLACE.search(str(error))
-        message = f"is not TOML: {_PLACE.sub('', str(error)).strip().lower()}"
-        findings.add(catalogue.DEPLOYMENT_FILE, message, *(map(int, place.groups()) if place else (0, 0)))
+    except RecursionError:
+        findings.add(catalogue.DEPLOYMENT_FILE, "is nested too deeply")
         return
+    except tomllib.TOMLDecodeError as error:
+        flaw = explain(error, text)
+        findings.add(catalogue.DEPLOYMENT_FILE, f"is not TOML: {flaw.message}", flaw.line, flaw.column, flaw.hint)
+        return
+    findings.places = positions.locate(text)
     _check_sections(document, findings)
 
 
@@ -70,6 +73,7 @@ class _Findings:
 
     def __init__(self, name: str, report: Report) -> None:
         self.lines: list[str] = []
+        self.places: dict[positions.Path, positions.Place] = {}
         self._name = name
         self._report = report
 
@@ -78,7 +82,7 @@ class _Findings:
         self._report.add(Diagnostic(code.id, code.severity, message, self._name, line, column, hint, source))
 
     def add_at(self, path: str, code: Code, message: str, hint: str) -> None:
-        """A finding at the table that begins `path`; without a place where it is written in another way."""
-        header = re.compile(rf"\s*\[\[?\s*{re.escape(path)}\s*[\].]|\s*{re.escape(path)}\s*=")
-        line = next((number for number, text in enumerate(self.lines, 1) if header.match(text)), 0)
-        self.add(code, message, line, 1 if line else 0, hint)
+        """A finding at the table or key of a path; where only what is in it is written, at the first of that."""
+        keys = tuple(path.split("."))
+        place = min((at for found, at in self.places.items() if found[: len(keys)] == keys), default=positions.NOWHERE)
+        self.add(code, message, *place, hint)

@@ -11,6 +11,7 @@ import tomllib
 from typing import TYPE_CHECKING
 
 from microgate.errors import ProjectError, UsageError
+from microgate.settings.toml_errors import explain
 from microgate.toolkit.project import layout
 from microgate.toolkit.project.stubs import STUBS
 
@@ -66,11 +67,17 @@ def _check_place(folder: Path, *, force: bool) -> None:
 def _read_deployment(file: Path) -> bytes:
     try:
         content = file.read_bytes()
-        tomllib.loads(content.decode())
+        text = content.decode()
+        tomllib.loads(text)
     except OSError as error:
         raise ProjectError(f"{file}: cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProjectError(f"{file}: is not TOML: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        flaw = explain(error, text)
+        raise ProjectError(f"{file}:{flaw.line}:{flaw.column}: is not TOML: {flaw.message}", flaw.hint) from error
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{file}: is not UTF-8 text") from error
+    except RecursionError as error:
+        raise ProjectError(f"{file}: is nested too deeply") from error
     return content
 
 

@@ -24,7 +24,7 @@ def _findings(text, tmp_path):
         (STUBS["conf/deployment-config.toml"], []),
         ("[docker]\n[docker.dockerConfig]\nenable = false\n", []),
         ("\n[docker.dockerConfig]\nenable = true\n", [("MG173", 2, 1)]),
-        ("[docker]\ndockerConfig = {enable = true}\n", [("MG173", 0, 0)]),
+        ("[docker]\ndockerConfig = {enable = true}\n", [("MG173", 2, 1)]),
         (
             "[kubernetes.kubernetesService]\nenable = true\n[kubernetes.kubernetesHpa]\nenable = true\n",
             [("MG173", 1, 1), ("MG173", 3, 1)],

@@ -10,7 +10,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from microgate.errors import KeyMaterialError
+from microgate.errors import KeyMaterialError, about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,6 +74,11 @@ def _is_configured(settings: Settings) -> bool:
 def authorities(settings: Settings) -> dict[str, bytes]:
     """The trusted certificates as PEM by alias, or by number where they come from a file; raises KeyMaterialError."""
     file = settings.mutual_tls.trusted_certificates_file
+    with about("mutualSSLConfig.trustedCertificatesFile", "listenerConfig.trustStorePath"):
+        return _authorities(settings, file)
+
+
+def _authorities(settings: Settings, file: str) -> dict[str, bytes]:
     found = _from_file(Path(file)) if file else trust_store(settings)
     if not found or len(found) > MAX_AUTHORITIES:
         how_many = f"more than {MAX_AUTHORITIES}" if found else "no"

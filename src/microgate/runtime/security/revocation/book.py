@@ -14,7 +14,7 @@ from microgate.runtime.security.revocation import entries, table
 from microgate.runtime.security.revocation.table import DOWN_SINCE, LOADED, READING, SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from microgate.runtime.security.counting import Counter
     from microgate.runtime.security.revocation.entries import Terms
@@ -23,6 +23,29 @@ if TYPE_CHECKING:
 PIECE = 500  # entries between two turns of the loop
 
 log = logging.getLogger("microgate.revocation")
+
+
+class _Misread:
+    """What of one reading was no entry: how many there were, and the first of them."""
+
+    def __init__(self, place: Callable[[], str] | None) -> None:
+        self._place = place
+        self._count = 0
+        self._first = ""
+
+    def add(self, why: str) -> None:
+        self._count += 1
+        if not self._first:
+            self._first = f"{self._place()}: {why}" if self._place is not None else why
+
+    def told(self, name: str) -> str:
+        if not self._count:
+            return ""
+        if self._count == 1:
+            return f"the {name} names something that cannot be revoked: {self._first}; it is passed over"
+        return (
+            f"the {name} names {self._count} things that cannot be revoked, first {self._first}; they are passed over"
+        )
 
 
 class Book:
@@ -37,7 +60,7 @@ class Book:
         self._misread = counter("revocations_misread")
         self._trouble: str | None = None
         self._reading = False
-        self._misread_told = False
+        self._misread_told = ""
         self._full_told = False
 
     def begin(self) -> None:
@@ -46,10 +69,16 @@ class Book:
             self._reading = True
             self._table.set_source(self._source, READING, 1 - self._table.of_source(self._source, READING))
 
-    async def replace(self, said: Iterable[object]) -> None:
-        """All that the source says; what it said before and no longer does stands only until no clock could take it for new."""
+    async def replace(self, said: Iterable[object], place: Callable[[], str] | None = None) -> None:
+        """All that the source says; what it said before and no longer does stands only until no clock could take it for new.
+
+        `place` tells where in the source the entry stands that was taken last.
+        """
         self.begin()
-        await self.finish(await self._enter(said))
+        misread = _Misread(place)
+        count = await self._enter(said, misread)
+        self._tell_misread(misread.told(self.name))
+        await self.finish(count)
 
     async def finish(self, count: int) -> None:
         """The reading that began was whole, with so many entries."""
@@ -61,7 +90,11 @@ class Book:
 
     async def add(self, said: Iterable[object]) -> None:
         """More that the source says."""
-        await self._enter(said)
+        misread = _Misread(None)
+        await self._enter(said, misread)
+        # Messages come one by one, and each may be wrong: the first of them is told of.
+        if not self._misread_told:
+            self._tell_misread(misread.told(self.name))
 
     def release(self, key: bytes) -> None:
         """One entry that the source took back."""
@@ -78,7 +111,10 @@ class Book:
     def down(self, why: str) -> None:
         """The source cannot be asked; what it has said stays in force."""
         if not self._trouble:
-            log.warning("revocations of the %s cannot be had: %s; what it has said stays in force", self.name, why)
+            known = "what it has said stays in force"
+            if not self._table.of_source(self._source, LOADED):
+                known = "nothing of it is known, and until it is there `tokenRevocationConfig.whenUnavailable` decides"
+            log.warning("revocations of the %s cannot be had: %s; %s", self.name, why, known)
         if not self._table.of_source(self._source, DOWN_SINCE):
             self._table.set_source(self._source, DOWN_SINCE, int(time.time()))
         self._trouble = why
@@ -97,13 +133,13 @@ class Book:
         self._trouble = ""
         self._table.set_source(self._source, DOWN_SINCE, 0)
 
-    async def _enter(self, said: Iterable[object]) -> int:
+    async def _enter(self, said: Iterable[object], misread: _Misread) -> int:
         """How many entries there were. The epoch turns after each piece, so that what is in counts at once."""
         now, count, news = int(time.time()), 0, 0
         full_before = self._table.cells[table.REFUSED_ENTRIES]
         for one in said:
             count += 1
-            news += self._enter_one(one, now)
+            news += self._enter_one(one, now, misread)
             if count % PIECE == 0:
                 self._turn(news)
                 news = 0
@@ -112,16 +148,20 @@ class Book:
         self._tell_full(self._table.cells[table.REFUSED_ENTRIES] - full_before)
         return count
 
-    def _enter_one(self, said: object, now: int) -> bool:
+    def _enter_one(self, said: object, now: int, misread: _Misread) -> bool:
         try:
             entry = entries.read(said, now, self._terms)
         except ValueError as error:
             self._misread(1)
-            if not self._misread_told:
-                self._misread_told = True
-                log.warning("the %s names something that cannot be revoked: %s; it is passed over", self.name, error)
+            misread.add(str(error))
             return False
         return entry is not None and self._table.add(entry, self._source, now)
+
+    def _tell_misread(self, told: str) -> None:
+        """Once, however often the source says the same again."""
+        if told and told != self._misread_told:
+            log.warning("%s", told)
+        self._misread_told = told
 
     def _turn(self, news: int) -> None:
         if news:

@@ -36,6 +36,12 @@ _DEFAULT_LEEWAY_SECONDS = 30
 _MARGIN_SECONDS = 5  # clocks of machines differ, and so do the moments at which processes look at them
 
 
+class Unreadable(NamedTuple):
+    """Stands for a piece of a source that is not even a text or an object."""
+
+    why: str
+
+
 class Terms(NamedTuple):
     """`leeway` is how long after its expiry a token may still be good, `least` the shortest life of one that has no expiry."""
 
@@ -54,6 +60,8 @@ def read(said: object, now: int, terms: Terms) -> Entry | None:
     """The entry, None where its time is over already; raises ValueError."""
     if isinstance(said, str):
         return Entry(_of_text(said), FOREVER)
+    if isinstance(said, Unreadable):
+        raise ValueError(said.why)  # noqa: TRY004 - as below
     if not isinstance(said, dict):
         raise ValueError("an entry is a text or an object")  # noqa: TRY004 - the input is wrong, not the caller
     unknown = [name for name in said if name not in _NAMES]

@@ -102,7 +102,7 @@ def jobs(
         return follow
 
     async def keep(hub: Hub) -> None:
-        keeper = _Keeper(WritableTable(region, settings.revocation.capacity), settings, [one.place for one in listed])
+        keeper = _Keeper(WritableTable(region, settings.revocation.capacity), settings, listed)
         await keeper.run(counter("revocations_refused"), gauge("revocations"))
 
     return [keep, *(job_of(source) for source in listed)]
@@ -138,15 +138,16 @@ async def _follow(feed: Feed, book: Book) -> None:
 class _Keeper:
     """Lets entries go whose time is over, and says when not enough is known to let anybody pass."""
 
-    def __init__(self, written: WritableTable, settings: Settings, places: list[str]) -> None:
+    def __init__(self, written: WritableTable, settings: Settings, listed: list[Source]) -> None:
         self._table = written
         self._closes = settings.revocation.when_unavailable == "closed"
         self._tolerated = settings.revocation.tolerated_outage_in_millis / 1000
         self._terms = Terms.of(settings)
         self._capacity = settings.revocation.capacity
         self._refused_before = 0
-        self._places = [SOURCES.index(place) for place in places]
+        self._places = {SOURCES.index(one.place): one.name for one in listed}
         self._sweep: Iterator[None] = iter(())
+        self._told_closed = False
 
     async def run(self, count_refused: Callable[[int], None], show: Callable[[int], None]) -> None:
         await self._forget_others()
@@ -179,13 +180,22 @@ class _Keeper:
         if len(self._table) < self._capacity:
             self._refused_before = self._table.cells[table.REFUSED_ENTRIES]
         overflows = self._table.cells[table.REFUSED_ENTRIES] > self._refused_before
-        closed = self._closes and (overflows or any(self._is_missed(source) for source in self._places))
-        if closed == bool(self._table.cells[table.CLOSED]):
+        missed = [name for source, name in self._places.items() if self._is_missed(source)] if self._closes else []
+        closed = self._closes and (overflows or bool(missed))
+        if closed != bool(self._table.cells[table.CLOSED]):
+            self._table.cells[table.CLOSED] = int(closed)
+            self._table.turn()
+        self._tell(missed if closed else [], closed=closed, overflows=overflows)
+
+    def _tell(self, missed: list[str], *, closed: bool, overflows: bool) -> None:
+        """One line for each change. A source that is still being read for the first time is no news."""
+        if closed == self._told_closed:
             return
-        self._table.cells[table.CLOSED] = int(closed)
-        self._table.turn()
+        if closed and not overflows and not any(self._table.of_source(one, DOWN_SINCE) for one in self._places):
+            return
+        self._told_closed = closed
         if closed:
-            until = "there is room in the table" if overflows else "the source is there"
+            until = "there is room in the table" if overflows else f"the {' and the '.join(missed)} can be had"
             log.error("it is not known what was revoked: every credential is answered 503 until %s", until)
         else:
             log.info("it is known what was revoked: credentials are taken")

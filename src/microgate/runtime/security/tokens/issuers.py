@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from microgate.errors import KeyMaterialError
+from microgate.errors import KeyMaterialError, about
 from microgate.runtime.security import refusals
 from microgate.runtime.security.refusals import TokenError, UnknownKeyError
 from microgate.runtime.security.tokens import claim_mapping, claims
@@ -135,19 +135,20 @@ def load(
     leeway = DEFAULT_LEEWAY_SECONDS if skew_ms < 0 else skew_ms / 1000
     followed: dict[str, FollowedKeys] = {}
     entries = []
-    for entry in settings.issuers:
+    for index, entry in enumerate(settings.issuers):
         source = source_of(entry)
-        if source and source not in followed:
-            followed[source] = FollowedKeys(source, channel, on_loss)
-            if source == entry.jwks_file:
-                _load_file(followed[source])
-        issuer = Issuer(
-            entry,
-            certificate=_certificate(entry, settings, channel, on_loss),
-            keys=followed[source] if source else None,
-            leeway=leeway,
-            mapping=claim_mapping.load(entry, extensions),
-        )
+        with about(f"jwtTokenConfig[{index}]"):
+            if source and source not in followed:
+                followed[source] = FollowedKeys(source, channel, on_loss)
+                if source == entry.jwks_file:
+                    _load_file(followed[source])
+            issuer = Issuer(
+                entry,
+                certificate=_certificate(entry, settings, channel, on_loss),
+                keys=followed[source] if source else None,
+                leeway=leeway,
+                mapping=claim_mapping.load(entry, extensions),
+            )
         entries.append((entry.issuer, issuer))
     return Issuers(entries, _decrypter(settings))
 
@@ -158,7 +159,8 @@ def _decrypter(settings: Settings) -> Decrypter | None:
         return None
     from microgate.runtime.security.tokens.encrypted import Decrypter
 
-    return Decrypter([(file, _read(file)) for file in files])
+    with about("encryptedTokenConfig.privateKeyFiles"):
+        return Decrypter([(file, _read(file)) for file in files])
 
 
 def _load_file(keys: FollowedKeys) -> None:

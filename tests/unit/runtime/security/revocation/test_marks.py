@@ -17,7 +17,7 @@ from microgate.runtime.exchange import Consumer
 from microgate.runtime.security.revocation import marks
 from microgate.runtime.security.revocation.entries import Terms, read
 from microgate.runtime.security.revocation.feeds.amqp import read_message
-from microgate.runtime.security.revocation.feeds.file import lines
+from microgate.runtime.security.revocation.feeds.file import Lines
 from microgate.runtime.security.revocation.table import FOREVER
 from microgate.settings.backend import Server
 from microgate.settings.model import Settings
@@ -159,7 +159,7 @@ def test_any_value_is_an_entry_or_refused(said):
 
 @given(st.binary(max_size=300), st.dictionaries(st.text(max_size=20), _values, max_size=3))
 def test_any_message_and_any_line_can_be_read(body, headers):
-    for said in [*read_message(body, headers), *read_message(b"\0\0\0\1a\0" + body, {}), *lines(body.splitlines())]:
+    for said in [*read_message(body, headers), *read_message(b"\0\0\0\1a\0" + body, {}), *Lines(body.splitlines())]:
         try:
             read(said, NOW, TERMS)
         except ValueError:

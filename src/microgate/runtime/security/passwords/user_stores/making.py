@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from microgate.errors import about
 from microgate.runtime.security.passwords.hash_bench import HashBench
 from microgate.runtime.security.passwords.user_stores.table import SettingsUsers
 
@@ -24,9 +25,10 @@ def prove(settings: Settings) -> None:
     """Raise what `make` would raise, without running the project's Python."""
     bench = HashBench(1)
     SettingsUsers(settings, bench)
-    for store in settings.user_stores:
+    for index, store in enumerate(settings.user_stores):
         if store.type != "python":
-            _one(store, bench, None)
+            with about(f"userStore[{index}]"):
+                _one(store, bench, None)
 
 
 def _one(settings: StoreSettings, bench: HashBench, extensions: Extensions | None) -> UserStore:
