@@ -161,8 +161,9 @@ class Exchange:
     """One request and its answer. All byte fields are as received; nothing is decoded before somebody needs it.
 
     `target` is in origin form; `path` is its part before "?". `lines` are the request's fields as received, `passing`
-    those that go on to a backend. `length` is the request body's declared length, -1 for chunked, 0 for none. Times
-    are `time.monotonic()` seconds, 0.0 for not yet.
+    those that go on to a backend. `derived` is what stages made of the fields alone, each under a key of its own, kept for as
+    long as the head is; None where it is not kept. `length` is the request body's declared length, -1 for chunked, 0 for
+    none. Times are `time.monotonic()` seconds, 0.0 for not yet.
     """
 
     __slots__ = (
@@ -175,6 +176,7 @@ class Exchange:
         "certificate",
         "client",
         "consumer",
+        "derived",
         "done",
         "downstream",
         "dropped_names",
@@ -219,6 +221,7 @@ class Exchange:
         self.path = target
         self.lines = lines
         self.passing: Lines = []
+        self.derived: dict[object, Any] | None = None
         self.version = 1  # the minor version of HTTP/1, 2 for HTTP/2
         self.authority = b""
         self.authorization = b""  # the one Authorization field; a repeated one is refused by the protocol

@@ -78,6 +78,7 @@ def _read_again(client: Client, door: Door, known: RequestFields, data: bytes, l
     exchange.authorization = known.authorization
     exchange.user_agent = known.user_agent
     exchange.passing = known.passing
+    exchange.derived = known.derived
     exchange.keep_alive = True
     exchange.request_complete = True
     return exchange

@@ -6,7 +6,7 @@ other targets, backends repeat whole heads for as long as a second lasts; what c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from microgate.runtime.exchange import Exchange, Lines
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_ENTRIES = 4_096
-MAX_KEPT_BYTES = 4_194_304  # of the heads; what is made of them takes about as much again
+MAX_KEPT_BYTES = 4_194_304  # of the heads; what is made of them takes about twice as much again
 MAX_HEAD_BYTES = 4_096
 _MARKS = 16_384
 
@@ -46,10 +46,11 @@ class KnownHeads(dict[bytes, T], Generic[T]):
 class RequestFields:
     """What a request's field section says, for exchanges without a body. Shared by them, so nothing of it is changed.
 
-    `section` is all that follows the request line, the CRLF that ends it included.
+    `section` is all that follows the request line, the CRLF that ends it included. `derived` is the one thing that grows: what
+    stages make of these fields, a few things for all operations.
     """
 
-    __slots__ = ("authority", "authorization", "lines", "passing", "section", "size", "user_agent")
+    __slots__ = ("authority", "authorization", "derived", "lines", "passing", "section", "size", "user_agent")
 
     def __init__(self, section: bytes, exchange: Exchange) -> None:
         self.section = section
@@ -59,6 +60,7 @@ class RequestFields:
         self.user_agent = exchange.user_agent
         self.lines: Lines = exchange.lines
         self.passing: Lines = exchange.passing
+        self.derived: dict[object, Any] = {}
 
     @staticmethod
     def suit(exchange: Exchange) -> bool:

@@ -1,7 +1,8 @@
 """The stage that finds out who calls: it finds the credential, chooses the scheme, and asks for the verdict (WSO2 §6.1).
 
-A token that was seen before costs one lookup by the header field's bytes. `security` read literally, as an OR of ANDs, is in
-`literal.py`; what judges a credential is behind `schemes.py`.
+A credential that was seen before costs one lookup: a JWT by the header field's bytes, others by their digest
+(`recalling.py`). `security` read literally, as an OR of ANDs, is in `literal.py`; what judges a credential is behind
+`schemes.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microgate.runtime.exchange import Consumer
-from microgate.runtime.security import key_places, refusals, schemes
+from microgate.runtime.security import key_places, recalling, refusals, schemes
 from microgate.runtime.security.refusals import TokenError
 
 if TYPE_CHECKING:
@@ -36,20 +37,25 @@ def link(context: SecurityContext, api: Api, operation: Operation) -> Stage | No
     choice = _Choice(context, api, operation)
     if header != b"authorization":
         return _own_header(choice, header)
-    decide = choice.decide
-    if "jwt" not in security.schemes:
-        return lambda exchange: decide(exchange, exchange.authorization)
+    decide, recall = choice.decide, choice.recall
     find = context.verdicts.find
 
     def authenticate(exchange: Exchange) -> Outcome | Awaitable[Outcome]:
         value = exchange.authorization
-        consumer = find(value)
+        consumer = find(value) or recall(exchange)
         if consumer is None:
             return decide(exchange, value)
         exchange.consumer = consumer
         return None
 
-    return authenticate
+    def authenticate_others(exchange: Exchange) -> Outcome | Awaitable[Outcome]:
+        consumer = recall(exchange)
+        if consumer is None:
+            return decide(exchange, exchange.authorization)
+        exchange.consumer = consumer
+        return None
+
+    return authenticate if "jwt" in security.schemes else authenticate_others
 
 
 def _own_header(choice: _Choice, header: bytes) -> Stage:
@@ -78,6 +84,8 @@ class _Choice:
         self._opaque = made.get("oauth2")
         self._basic = made.get("basic")
         self._key = made.get("api_key")
+        others: tuple[object, ...] = (self._opaque, self._basic, self._key)
+        self.recall = recalling.first_of([one.recall for one in others if isinstance(one, schemes.Recalling)])
         self._find_key = key_places.finder(security.key_places)
         self._forward = made.get("forward")
         self._last = self._forward

@@ -5,7 +5,8 @@ It finds keys and takes them out; what a key is worth is `api_keys/scheme.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from microgate.runtime.security import refusals
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from microgate.plan.model import KeyPlace, Operation
-    from microgate.runtime.exchange import Exchange
+    from microgate.runtime.exchange import Exchange, Lines
     from microgate.runtime.pipeline import Stage
     from microgate.runtime.security.context import SecurityContext
 
@@ -24,24 +25,35 @@ Finder: TypeAlias = "Callable[[Exchange], bytes]"
 
 def finder(places: tuple[KeyPlace, ...]) -> Finder:
     """The function that finds the key of a request, b"" where it brings none; it raises TokenError for more than one."""
-    headers = tuple(place.name.lower().encode() for place in places if place.location == "header")
+    fields = in_fields(places)
     parameters = frozenset(place.name.encode() for place in places if place.location == "query")
 
     def find(exchange: Exchange) -> bytes:
-        found = []
-        for name in headers:
-            end = len(name)
-            for line in exchange.lines:
-                # The colon first: it is nearly never at this place in another field.
-                if line[end : end + 1] == b":" and line[:end].lower() == name:
-                    value = line[end + 1 :].strip(b" \t")
-                    if value:
-                        found.append(value)
+        found = fields(exchange.lines)
         if parameters:
             found += query_values(exchange.target, parameters)
         if len(found) > 1:
             raise TokenError(refusals.REPEATED)
         return found[0] if found else b""
+
+    return find
+
+
+def in_fields(places: tuple[KeyPlace, ...]) -> Callable[[Lines], list[bytes]]:
+    """The function that finds the keys in the fields alone."""
+    headers = tuple(place.name.lower().encode() for place in places if place.location == "header")
+
+    def find(lines: Lines) -> list[bytes]:
+        found = []
+        for name in headers:
+            end = len(name)
+            for line in lines:
+                # The colon first: it is nearly never at this place in another field.
+                if line[end : end + 1] == b":" and line[:end].lower() == name:
+                    value = line[end + 1 :].strip(b" \t")
+                    if value:
+                        found.append(value)
+        return found
 
     return find
 
@@ -56,20 +68,30 @@ def link(context: SecurityContext, operation: Operation) -> Stage | None:
     return remover(places)
 
 
+@cache
 def remover(places: tuple[KeyPlace, ...]) -> Stage:
-    """The stage that takes the keys out of a request on its way to a backend; the rest stays byte by byte."""
-    headers = tuple({place.name.lower().encode() for place in places if place.location == "header"})
+    """The stage that takes the keys out of a request on its way to a backend; the rest stays byte by byte.
+
+    The same one for the same places: it is a key of what is kept with heads.
+    """
+    headers = frozenset({place.name.lower().encode() for place in places if place.location == "header"})
     parameters = frozenset(place.name.encode() for place in places if place.location == "query")
 
     def remove(exchange: Exchange) -> None:
-        for name in headers:
-            end = len(name)
-            for line in exchange.passing:
-                if line[end : end + 1] == b":" and line[:end].lower() == name:
-                    exchange.passing = [one for one in exchange.passing if one[: one.find(b":")].lower() != name]
-                    break
+        if headers:
+            exchange.passing = without(exchange.passing, exchange.derived)
         if parameters and b"?" in exchange.target:
             exchange.target = _without(exchange.target, parameters)
+
+    def without(passing: Lines, derived: dict[object, Any] | None) -> Lines:
+        """What was made of the very same list is as good; a stage before may have put another in the place of the head's."""
+        known: tuple[Lines, Lines] | None = None if derived is None else derived.get(remove)
+        if known is not None and known[0] is passing:
+            return known[1]
+        kept = [line for line in passing if line[: line.find(b":")].lower() not in headers]
+        if derived is not None:
+            derived[remove] = (passing, kept)
+        return kept
 
     return remove
 

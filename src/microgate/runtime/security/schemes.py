@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from microgate.plan.model import Api, Operation
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.security.context import SecurityContext
+    from microgate.runtime.security.recalling import Recall
 
 Judgement: TypeAlias = Consumer | Awaitable[Consumer]
 
@@ -34,6 +35,15 @@ class PerOperation(Protocol):
     """A scheme that judges otherwise for each operation."""
 
     def for_operation(self, api: Api, operation: Operation) -> Scheme: ...
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """A scheme that knows again whom it judged good, without a closer look at the request."""
+
+    @property
+    def recall(self) -> Recall:
+        """Gives who calls, by the Authorization field or a key; None for all that has to be judged. It refuses nobody."""
 
 
 def of(context: SecurityContext, kind: str, api: Api, operation: Operation) -> Scheme | None:

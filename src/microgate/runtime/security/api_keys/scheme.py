@@ -1,21 +1,21 @@
 """The scheme of API keys: signed ones, which the gateway verifies (WSO2 §6.5), and opaque ones of a store (`key_book.py`).
 
-A key that was seen before costs a digest and a lookup. Where a request carries its key is `../key_places.py`; that it does not
-go on to the backend is there too. Keys are kept nowhere in clear text.
+A key that was seen before costs a lookup, and a digest where its head is new. Where a request carries its key is
+`../key_places.py`; that it does not go on to the backend is there too. Keys are kept nowhere in clear text.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgate.errors import KeyMaterialError
-from microgate.runtime.security import refusals
+from microgate.runtime.security import key_places, refusals
 from microgate.runtime.security.api_keys.key_book import PREFIX
 from microgate.runtime.security.api_keys.key_holders import API, KeyHolder, pairs_of, texts_of
+from microgate.runtime.security.recalling import keyed_digest, recall_by
 from microgate.runtime.security.refusals import Reason, TokenError
 from microgate.runtime.security.tokens import claims
 from microgate.runtime.security.verdicts import Verdict, Verdicts
@@ -23,10 +23,11 @@ from microgate.runtime.security.verdicts import Verdict, Verdicts
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from microgate.plan.model import Api, Operation
+    from microgate.plan.model import Api, KeyPlace, Operation
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.security.api_keys.key_following import FollowedBook
     from microgate.runtime.security.context import SecurityContext
+    from microgate.runtime.security.recalling import Recall
     from microgate.runtime.security.schemes import Judgement, Scheme
     from microgate.runtime.security.tokens.signatures import VerificationKey
     from microgate.settings.model import Settings
@@ -53,7 +54,9 @@ class ApiKeys:
         self._longest = float(settings.caching.token_cache_expiry_time)
         self._clock = context.clock
         self._count = context.counter("token_verifications")
-        self._secret = os.urandom(32)
+        self._mark = context.mark
+        self._digest = keyed_digest()
+        self._recalls: dict[tuple[KeyPlace, ...], Recall] = {}
         self._verdicts = Verdicts(
             VERDICT_BYTES, settings.caching.token_cache_capacity, context.clock, context.counter, context.gauge
         )
@@ -62,7 +65,19 @@ class ApiKeys:
             book.on_change = self._verdicts.clear
 
     def for_operation(self, api: Api, operation: Operation) -> Scheme:
-        return _OfApi(self, api, names_api=self._check.validate_allowed_apis)
+        return _OfApi(self, api, operation, names_api=self._check.validate_allowed_apis)
+
+    def recall(self, places: tuple[KeyPlace, ...]) -> Recall:
+        """The function that knows again who holds the key in these fields, the same one for the same places."""
+        if places not in self._recalls:
+            find = key_places.in_fields(places)
+
+            def digest_of(exchange: Exchange) -> bytes:
+                keys = find(exchange.lines)
+                return self._digest(keys[0]) if len(keys) == 1 else b""
+
+            self._recalls[places] = recall_by(self._find, digest_of)
+        return self._recalls[places]
 
     def close(self) -> None:
         if self._book is not None:
@@ -70,7 +85,7 @@ class ApiKeys:
 
     def judge(self, exchange: Exchange, value: bytes, credential: bytes) -> KeyHolder | Awaitable[KeyHolder]:
         """Who holds the key, whatever API it names; raises TokenError."""
-        digest = blake2b(credential, digest_size=16, key=self._secret).digest()
+        digest = self._digest(credential)
         holder = self._find(digest)
         if holder is None:
             if self._book is not None and not self._book.loaded and credential.startswith(PREFIX):
@@ -99,6 +114,7 @@ class ApiKeys:
         else:
             holder = self._verify_signed(credential, now)
         holder.token = blake2b(credential, digest_size=16).digest()
+        self._mark(holder, credential)
         self._verdicts.keep(digest, Verdict(min(holder.until, now + self._longest), holder, len(credential)))
         return holder
 
@@ -130,10 +146,22 @@ class ApiKeys:
 class _OfApi:
     """The keys as the operations of one API take them."""
 
-    def __init__(self, keys: ApiKeys, api: Api, *, names_api: bool) -> None:
+    def __init__(self, keys: ApiKeys, api: Api, operation: Operation, *, names_api: bool) -> None:
         self._judge = keys.judge
         self._api = api
         self._names_api = names_api
+        places = operation.security.key_places
+        self._known = keys.recall(places)
+        self._by_query = any(place.location == "query" for place in places)
+
+    def recall(self, exchange: Exchange) -> KeyHolder | None:
+        """Who holds the key of a request, unless where the request comes from or goes to has a say in it."""
+        if exchange.authorization or (self._by_query and b"?" in exchange.target):
+            return None
+        holder = self._known(exchange)
+        if not isinstance(holder, KeyHolder) or holder.bound or self._is_elsewhere(holder):
+            return None
+        return holder
 
     def judge(self, exchange: Exchange, value: bytes, credential: bytes) -> Judgement:
         judged = self._judge(exchange, value, credential)
@@ -143,11 +171,14 @@ class _OfApi:
         return self._admit(await judged)
 
     def _admit(self, holder: KeyHolder) -> KeyHolder:
-        # A key of the store that names APIs is for them alone; a signed one only where the settings say so (WSO2 §6.5).
-        held = holder.apis is not None if holder.scoped else self._names_api
-        if held and not holder.may_call(self._api):
+        if self._is_elsewhere(holder):
             raise TokenError(API)
         return holder
+
+    def _is_elsewhere(self, holder: KeyHolder) -> bool:
+        """A key of the store that names APIs is for them alone; a signed one only where the settings say so (WSO2 §6.5)."""
+        held = holder.apis is not None if holder.scoped else self._names_api
+        return held and not holder.may_call(self._api)
 
 
 def _holder_of(said: dict[str, Any]) -> KeyHolder:

@@ -16,6 +16,7 @@ from microgate.runtime.security.calls import Shared
 from microgate.runtime.security.opaque import introspection, introspection_answers
 from microgate.runtime.security.opaque.introspection_answers import ANSWER, NOT_YET_VALID
 from microgate.runtime.security.opaque.token_memory import TokenMemory
+from microgate.runtime.security.recalling import recall_by
 from microgate.runtime.security.refusals import Reason, TokenError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Opaque:
         settings = context.settings
         self._service = introspection.Introspection(context)
         self._memory = TokenMemory(context)
+        self.recall = recall_by(self._memory.find, self._digest_of)
         self._asked: Shared[Consumer] = Shared()
         self._clock = context.clock
         self._mark = context.mark
@@ -66,13 +68,19 @@ class Opaque:
         self._leeway = DEFAULT_LEEWAY_SECONDS if skew_ms < 0 else skew_ms / 1000
 
     def judge(self, exchange: Exchange, value: bytes, credential: bytes) -> Judgement:
-        digest = self._memory.digest(credential)
+        # One verdict for a token, however its field is written; `recall` finds it by the usual way of writing.
+        digest = self._memory.digest(b"Bearer " + credential)
         known = self._memory.find(digest)
         if known is not None:
             return known
         check_form(credential)
         self._memory.check(digest)
         return self._asked.get(digest, partial(self._ask, credential, digest))
+
+    def _digest_of(self, exchange: Exchange) -> bytes:
+        """What has a dot may be a JWT, which is long and has another memory."""
+        value = exchange.authorization
+        return self._memory.digest(value) if value[:7] == b"Bearer " and b"." not in value else b""
 
     async def _ask(self, token: bytes, digest: bytes) -> Consumer:
         members, size_bytes = await self._service.ask(token)

@@ -6,11 +6,10 @@ holds no token, and nobody can choose what meets in it. `scheme.py`, `key_valida
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
-from hashlib import blake2s
 from typing import TYPE_CHECKING, NamedTuple
 
+from microgate.runtime.security.recalling import keyed_digest
 from microgate.runtime.security.refusals import Reason, TokenError
 from microgate.runtime.security.verdicts import Verdict, Verdicts
 
@@ -42,13 +41,8 @@ class TokenMemory:
         self._longest_s = float(caching.token_cache_expiry_time) if lasting else 0.0
         self._refused: OrderedDict[bytes, _Refusal] = OrderedDict()
         self._refused_s = float(caching.refused_token_expiry_time) if lasting else 0.0
-        self._keyed = blake2s(digest_size=16, key=os.urandom(32))
+        self.digest = keyed_digest()
         self.find = self._good.find
-
-    def digest(self, token: bytes) -> bytes:
-        keyed = self._keyed.copy()  # half the time of making one
-        keyed.update(token)
-        return keyed.digest()
 
     def check(self, digest: bytes) -> None:
         """Raise TokenError for what was refused a moment ago."""

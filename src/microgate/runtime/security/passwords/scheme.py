@@ -11,7 +11,6 @@ import binascii
 import logging
 from collections import OrderedDict
 from hashlib import blake2b
-from secrets import token_bytes
 from typing import TYPE_CHECKING
 
 from microgate.runtime import faults
@@ -24,6 +23,7 @@ from microgate.runtime.security.passwords.stored_forms import MAX_PASSWORD_BYTES
 from microgate.runtime.security.passwords.turns import BusyError
 from microgate.runtime.security.passwords.user_stores import making
 from microgate.runtime.security.passwords.user_stores.store import Attempt, Found, Refused, StoreDownError
+from microgate.runtime.security.recalling import keyed_digest, recall_by
 from microgate.runtime.security.refusals import Reason, TokenError
 from microgate.runtime.security.verdicts import Verdict, Verdicts
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.security.context import SecurityContext
     from microgate.runtime.security.passwords.user_stores.store import UserStore
+    from microgate.runtime.security.recalling import Recall
 
 FORMAT = Reason("auth.basic.format", kind=faults.BASIC_FORMAT)
 PASSWORD = Reason("auth.basic.password", kind=faults.BASIC_CREDENTIALS)
@@ -70,14 +71,15 @@ class Basic:
         self._guessing = Fault(faults.BASIC_GUESSING, GUESSING, headers=(retry_after,))
         self._asked: Shared[Consumer] = Shared()
         self._down: set[str] = set()
-        self._key = token_bytes(32)
+        self._digest = keyed_digest()
+        known = recall_by(self._known.find, self._digest_of)
+        self.recall = self._recall_followed(known) if self._watched else known
         context.closers += [bench.close, *(store.close for store in self._stores)]
 
     def judge(self, exchange: Exchange, value: bytes, credential: bytes) -> Consumer | Awaitable[Consumer]:
-        digest = blake2b(credential, digest_size=16, key=self._key).digest()
-        if self._watched and sum(store.changed() for store in self._watched):
-            self._known.clear()
-            self._failed.clear()
+        # One verdict for a credential, however its field is written; `recall` finds it by the usual way of writing.
+        digest = self._digest(b"Basic " + credential)
+        self._follow()
         consumer = self._known.find(digest)
         if consumer is not None:
             return consumer
@@ -93,6 +95,23 @@ class Basic:
         welcome()
         attempt = Attempt(user, password, address, welcome)
         return self._asked.get(digest, lambda: self._verify(attempt, digest, credential))
+
+    def _digest_of(self, exchange: Exchange) -> bytes:
+        value = exchange.authorization
+        return self._digest(value) if value[:6] == b"Basic " else b""
+
+    def _follow(self) -> None:
+        """Forget all where a store has changed."""
+        if sum(store.changed() for store in self._watched):
+            self._known.clear()
+            self._failed.clear()
+
+    def _recall_followed(self, known: Recall) -> Recall:
+        def recall(exchange: Exchange) -> Consumer | None:
+            self._follow()
+            return known(exchange)
+
+        return recall
 
     async def _verify(self, attempt: Attempt, digest: bytes, credential: bytes) -> Consumer:
         for store in self._stores:
