@@ -26,6 +26,7 @@ from microgate.diagnostics import Report
 from microgate.runtime.assembly import Gateway
 from microgate.runtime.faults import Answer
 from microgate.runtime.observability.metrics import region_size
+from microgate.runtime.regions import Regions
 from microgate.settings.load import Sources, load
 from microgate.toolkit.compiler import compile_description
 
@@ -143,8 +144,7 @@ def gateway(folder: Path, port: int) -> Gateway:
         metrics=mmap.mmap(-1, region_size(plan, 1)),
         max_connections=1_000,
         https_port=None,
-        revocations=None,
-        replays=None,
+        regions=Regions(),
     )
     made = Gateway(plan, load(Sources(file=file)).settings, services)
     made._backends = Nowhere()  # type: ignore[assignment] # noqa: SLF001 - the one part that is not measured

@@ -16,6 +16,7 @@ from microgate.diagnostics import Report
 from microgate.runtime.assembly import assemble
 from microgate.runtime.control import LogLines
 from microgate.runtime.observability.metrics import Metrics, Totals, region_size
+from microgate.runtime.regions import Regions
 from microgate.settings.load import Sources, load
 from microgate.toolkit.compiler import compile_description
 
@@ -53,8 +54,7 @@ class Inside:
             metrics=region,
             max_connections=100_000,
             https_port=None,
-            revocations=None,
-            replays=None,
+            regions=Regions(),
         )
         self.gateway = assemble(self._plan, self._settings, services)
         self.metrics = Metrics(region, self._plan, 0)

@@ -1,6 +1,6 @@
-"""Plan and settings become a gateway: routes at start, an operation's stages on its first use.
+"""Plan and settings become a gateway: its routes, its doors, and what its stages share; linking.py links the operations.
 
-The only place where the policy rooms meet. `Gateway.accept` takes any exchange, with a socket behind it or not.
+`Gateway.accept` takes any exchange, with a socket behind it or not.
 """
 
 from __future__ import annotations
@@ -9,34 +9,30 @@ import logging
 from typing import TYPE_CHECKING, Protocol, cast
 
 from microgate.plan.paths import parse_template
-from microgate.runtime import faults, header_overrides, pipeline
+from microgate.runtime import faults, pipeline
 from microgate.runtime.faults import Fault
-from microgate.runtime.observability import accounting, health, identify
+from microgate.runtime.linking import Linker, Target
+from microgate.runtime.observability import accounting, health
 from microgate.runtime.observability.metrics import rows
-from microgate.runtime.pipeline import Labels, Operation
+from microgate.runtime.pipeline import Labels
 from microgate.runtime.protocols.deadlines import Watch
 from microgate.runtime.protocols.door import Door
 from microgate.runtime.protocols.http1_server import ServerConnection
 from microgate.runtime.router import Route, Router
-from microgate.runtime.security import addresses, authenticate, authorise, key_places, transport
+from microgate.runtime.security import transport
 from microgate.runtime.security.assertions import stage as assertions
-from microgate.runtime.security.certificates import bound_tokens
 from microgate.runtime.security.context import SecurityContext
 from microgate.runtime.security.services import built_in_services
 from microgate.runtime.security.services.built_in_services import BuiltIns
-from microgate.runtime.security.subscriptions import stage as subscriptions
 from microgate.runtime.security.taken_names import taken_names
 from microgate.runtime.upstreams.backends import Backends
 from microgate.runtime.upstreams.pool import Counts
 
 if TYPE_CHECKING:
-    from mmap import mmap
-
     from microgate.plan import model
     from microgate.runtime.cors import Site, Sites
     from microgate.runtime.exchange import Exchange
-    from microgate.runtime.pipeline import AnswerStage, Forward, Stage
-    from microgate.runtime.security.certificates.replay import ReplayRegion
+    from microgate.runtime.regions import Regions
     from microgate.settings.model import Settings
 
 log = logging.getLogger("microgate.assembly")
@@ -56,33 +52,14 @@ class Services(accounting.Services, Protocol):
         """Where clients reach HTTPS; None where they do not."""
 
     @property
-    def replays(self) -> ReplayRegion | None:
-        """Where all workers remember proofs of possession; None where there is but this one."""
-
-    @property
-    def revocations(self) -> mmap | None:
-        """The memory that tells what was revoked."""
-
-
-class _Target:
-    """A route's end: one operation, linked when it is first asked for."""
-
-    __slots__ = ("api", "index", "linked", "operation")
-
-    def __init__(self, api: model.Api, operation: model.Operation, index: int) -> None:
-        self.api = api
-        self.operation = operation
-        self.index = index  # its row in the metrics; 0 is what belongs to no operation
-        self.linked: Operation | None = None
+    def regions(self) -> Regions:
+        """What this process shares with others beside the metrics."""
 
 
 class Gateway:
     """One generation in one worker."""
 
     def __init__(self, plan: model.Plan, settings: Settings, services: Services) -> None:
-        self._settings = settings
-        # Without a listener of our own, HTTPS is spoken by what stands in front, where clients expect it.
-        self._https_port = services.https_port or transport.HTTPS_PORT
         self._clients = Watch(services.loop, SLOW_WATCH_SECONDS, looks=True)
         self._exchanges = Watch(services.loop, FAST_WATCH_SECONDS, looks=True)
         self._accounting = accounting.Accounting(plan, settings, services)
@@ -94,16 +71,20 @@ class Gateway:
             plan=plan,
             counter=counter,
             gauge=self._accounting.metrics.gauge,
-            revocations=services.revocations,
-            replays=services.replays and (services.replays, services.slot),
+            revocations=services.regions.revocations,
+            replays=services.regions.replays and (services.regions.replays, services.slot),
         )
         own_names = frozenset({settings.backend_jwt_header.header.lower().encode()}) | taken_names(plan)
         self._backends = Backends(plan, settings, services.loop, self._exchanges, own_names, counts)
         self._door = Door(settings, self._clients, self, own_names, counter)
+        # Without a listener of our own, HTTPS is spoken by what stands in front, where clients expect it.
+        https_port = services.https_port or transport.HTTPS_PORT
+        self._linker = Linker(settings, self._security, self._backends, self._accounting, https_port)
         self._begin = self._accounting.begin
-        self._identify = identify.link(settings)
-        self._answer_stages = _answer_stages(settings)
-        self._unrouted = self._operation(Labels(index=0, api="", version="", operation_id="", method="", route=""))
+        self._identify = self._linker.identify
+        self._unrouted = self._linker.operation(
+            Labels(index=0, api="", version="", operation_id="", method="", route="")
+        )
         self._services = BuiltIns(self._security)
         own = rows(plan)[-1]
         targets = {path: _service_target(path, own.index) for path in self._services.paths}
@@ -128,11 +109,13 @@ class Gateway:
             return
         self._serve(exchange, found)
 
-    def _serve(self, exchange: Exchange, found: _Target) -> None:
+    def _serve(self, exchange: Exchange, found: Target) -> None:
         operation = found.linked
         if operation is None:
             try:
-                operation = self._link(found)
+                operation = (
+                    self._linker.link(found) if found.api.id else self._linker.link_service(found, self._services)
+                )
             except Exception:
                 log.exception("an operation cannot be linked: %s %s", found.api.name, found.operation.id)
                 self.refuse(exchange, Fault(faults.INTERNAL))
@@ -207,10 +190,10 @@ class Gateway:
         self._exchanges.close()
         await self._accounting.close()
 
-    # Linking.
+    # Routes.
 
-    def _routes(self, plan: model.Plan) -> list[Route[_Target]]:
-        routes: list[Route[_Target]] = []
+    def _routes(self, plan: model.Plan) -> list[Route[Target]]:
+        routes: list[Route[Target]] = []
         for api in plan.apis:
             for operation in api.operations:
                 routes.append(
@@ -219,75 +202,29 @@ class Gateway:
                         base_path=api.base_path,
                         template=parse_template(operation.path),
                         method=operation.method,
-                        payload=_Target(api, operation, len(routes) + 1),
+                        payload=Target(api, operation, len(routes) + 1),
                         protection=(api.id, operation.security, operation.ip, operation.forward_auth),
                     )
                 )
         return routes
 
-    def _health_routes(self, labels: Labels) -> list[Route[_Target]]:
+    def _health_routes(self, labels: Labels) -> list[Route[Target]]:
         """`/health` below no API (WSO2 §14.2). Its target is linked from the start."""
-        target = _Target(cast("model.Api", None), cast("model.Operation", None), labels.index)
-        target.linked = self._operation(labels, stages=(self._identify, health.link()))
+        target = Target(cast("model.Api", None), cast("model.Operation", None), labels.index)
+        target.linked = self._linker.operation(labels, stages=(self._identify, health.link()))
         template = parse_template("/*")
         return [Route((), "/health", template, method, target, "health") for method in HEALTH_METHODS]
 
-    def _key_set_routes(self, labels: Labels) -> list[Route[_Target]]:
+    def _key_set_routes(self, labels: Labels) -> list[Route[Target]]:
         """The gateway's own keys, where it signs tokens for backends."""
         stage = assertions.publish(self._security)
         if stage is None:
             return []
-        target = _Target(cast("model.Api", None), cast("model.Operation", None), labels.index)
-        target.linked = self._operation(labels, stages=(self._identify, stage))
+        target = Target(cast("model.Api", None), cast("model.Operation", None), labels.index)
+        target.linked = self._linker.operation(labels, stages=(self._identify, stage))
         base_path, path = assertions.KEY_SET_PATH
         template = parse_template(path)
         return [Route((), base_path, template, method, target, "key_set") for method in ("GET", "HEAD")]
-
-    def _link_service(self, target: _Target) -> Operation:
-        """A service of the gateway's own."""
-        path = target.api.base_path
-        made = self._services.make(path)
-        labels = Labels(index=target.index, api="", version="", operation_id=path[1:], method="", route=path)
-        target.linked = self._operation(
-            labels, stages=(self._identify, *made.stages), forward=made.forward, limit=made.max_body_bytes
-        )
-        return target.linked
-
-    def _link(self, target: _Target) -> Operation:
-        if not target.api.id:
-            return self._link_service(target)
-        api, operation = target.api, target.operation
-        seats: dict[str, Stage | None] = {
-            "identify": self._identify,
-            "address": addresses.link(self._settings.security, operation.ip),
-            "transport": transport.link(api, self._https_port),
-            "certificate": self._certificate_stage(api, operation),
-            "binding": bound_tokens.link(self._security, api, operation),
-            "authenticate": authenticate.link(self._security, api, operation),
-            "revocation": self._revocation_stage(operation),
-            "authorise": authorise.link(self._security, api, operation),
-            "removal": key_places.link(self._security, operation),
-            "subscription": subscriptions.link(self._security, api, operation),
-            "credentials": assertions.link(self._security, api, operation),
-        }
-        limit = self._settings.listener.max_entity_body_size
-        if operation.max_body_bytes is not None:
-            limit = operation.max_body_bytes if limit < 0 else min(limit, operation.max_body_bytes)
-        target.linked = self._operation(
-            Labels(
-                index=target.index,
-                api=api.name,
-                version=api.version,
-                operation_id=operation.id,
-                method=operation.method,
-                route=("" if api.base_path == "/" else api.base_path) + operation.path,
-            ),
-            stages=tuple(stage for seat, _ in pipeline.SEATS if (stage := seats.get(seat)) is not None),
-            forward=self._backends.forward(api, operation),
-            limit=limit,
-            page_rules=api.cors,
-        )
-        return target.linked
 
     def _site(self, api: model.Api, rules: model.Cors) -> Site:
         from microgate.runtime import cors
@@ -295,54 +232,15 @@ class Gateway:
         labels = Labels(index=0, api=api.name, version=api.version, operation_id="", method="", route="")
         preflight = cors.preflight_stage(rules, self._router.find)
         return cors.Site(
-            preflight=self._operation(labels, stages=(self._identify, preflight)),
-            other=self._operation(labels, page_rules=rules),
-        )
-
-    def _certificate_stage(self, api: model.Api, operation: model.Operation) -> Stage | None:
-        """Its code takes `cryptography` along, so it is imported only where an API uses certificates."""
-        if not self._security.asks_clients:
-            return None
-        from microgate.runtime.security.certificates import client_certificates
-
-        return client_certificates.link(self._security, api, operation)
-
-    def _revocation_stage(self, operation: model.Operation) -> Stage | None:
-        if self._security.revocations is None:
-            return None
-        from microgate.runtime.security.revocation import stage as revocation
-
-        return revocation.link(self._security, operation)
-
-    def _operation(
-        self,
-        labels: Labels,
-        *,
-        stages: tuple[Stage, ...] = (),
-        forward: Forward | None = None,
-        limit: int = -1,
-        page_rules: model.Cors | None = None,
-    ) -> Operation:
-        answer_stages = self._answer_stages
-        if page_rules is not None:
-            from microgate.runtime import cors
-
-            answer_stages = (*answer_stages, cors.answer_stage(page_rules))
-        return Operation(
-            stages=stages,
-            forward=forward or _nowhere,
-            answer_stages=answer_stages,
-            end_hooks=(self._accounting.link(labels),),
-            max_body_bytes=limit,
-            wso2_statuses=self._settings.compatibility.statuses == "wso2",
-            labels=labels,
+            preflight=self._linker.operation(labels, stages=(self._identify, preflight)),
+            other=self._linker.operation(labels, page_rules=rules),
         )
 
 
 class _TokenEntrance:
     """The way in of the listener that has the token services and nothing else."""
 
-    def __init__(self, gateway: Gateway, services: dict[str, _Target]) -> None:
+    def __init__(self, gateway: Gateway, services: dict[str, Target]) -> None:
         self._router = Router(_service_routes(services))
         self._serve = gateway._serve  # noqa: SLF001 - the same gateway behind another router
         self.refuse = gateway.refuse
@@ -356,12 +254,12 @@ class _TokenEntrance:
             self._serve(exchange, found)
 
 
-def _service_target(path: str, index: int) -> _Target:
+def _service_target(path: str, index: int) -> Target:
     described = built_in_services.describe(path)
-    return _Target(described.api, described.operation, index)
+    return Target(described.api, described.operation, index)
 
 
-def _service_routes(services: dict[str, _Target]) -> list[Route[_Target]]:
+def _service_routes(services: dict[str, Target]) -> list[Route[Target]]:
     """A service owns all below its path, with any method (WSO2 §6.5, §6.13)."""
     below = parse_template("/*")
     return [
@@ -369,24 +267,6 @@ def _service_routes(services: dict[str, _Target]) -> list[Route[_Target]]:
         for path, target in services.items()
         for method in built_in_services.METHODS
     ]
-
-
-def _nowhere(exchange: Exchange) -> None:
-    raise AssertionError("an operation without a backend answers in a stage")
-
-
-def _answer_stages(settings: Settings) -> tuple[AnswerStage, ...]:
-    """What every answer gets, the gateway's own included."""
-    override = header_overrides.for_answers(settings.server)
-    first = () if override is None else (override,)
-    name = settings.forwarding.request_id_header
-    if not name:
-        return first
-
-    def name_request(exchange: Exchange, lines: list[bytes]) -> None:
-        lines.append(f"{name}: {exchange.request_id}".encode())
-
-    return (*first, name_request)
 
 
 def assemble(plan: model.Plan, settings: Settings, services: Services) -> Gateway:

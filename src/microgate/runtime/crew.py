@@ -87,7 +87,7 @@ class Crew:
             ledger=self._premises.ledger,
             log_gate=self._premises.log_gate,
             admin=listeners.admin_socket,
-            revocations=self._premises.revocations,
+            regions=self._premises.regions,
         )
         steward.serve(desk, tuple(pair.steward for pair in self._pairs), line, leads=self.leads)
 
@@ -101,11 +101,10 @@ class Crew:
             settings=self._settings,
             listeners=premises.listeners,
             tls=premises.tls,
-            replays=premises.replays,
             metrics=self._metrics,
             max_connections=premises.max_connections,
             assemble=premises.assemble,
-            revocations=premises.revocations,
+            regions=premises.regions,
         )
         worker.serve(post, self._pairs[slot].worker, line)
 

@@ -103,11 +103,10 @@ class OneProcess:
             settings=settings,
             listeners=premises.listeners,
             tls=premises.tls,
-            replays=premises.replays,
             metrics=region,
             max_connections=premises.max_connections,
             assemble=premises.assemble,
-            revocations=premises.revocations,
+            regions=premises.regions,
         )
         desk = steward.Desk(
             plan=plan,
@@ -117,7 +116,7 @@ class OneProcess:
             ledger=premises.ledger,
             log_gate=premises.log_gate,
             admin=premises.listeners.admin_socket,
-            revocations=premises.revocations,
+            regions=premises.regions,
         )
         channel = self._switchboard.channel()
         following = worker.Worker(post, channel)

@@ -15,13 +15,12 @@ from microgate.runtime import capacity
 from microgate.runtime.listeners import Listeners, has_token_listener, open_listeners
 from microgate.runtime.observability.ledger import Ledger
 from microgate.runtime.observability.log_gate import LogGate
-from microgate.runtime.security.certificates.replay import ReplayRegion, open_region
+from microgate.runtime.regions import Regions
+from microgate.runtime.security.certificates.replay import open_region
 from microgate.runtime.security.revocation import memory as revocation
 from microgate.runtime.tls import ServerTls
 
 if TYPE_CHECKING:
-    import mmap
-
     from microgate.runtime.worker import Assemble
     from microgate.settings.model import Settings
 
@@ -35,8 +34,7 @@ class Premises:
     assemble: Assemble
     ledger: Ledger
     log_gate: LogGate
-    replays: ReplayRegion
-    revocations: mmap.mmap
+    regions: Regions
 
 
 def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premises:
@@ -53,8 +51,7 @@ def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premise
         assemble=assemble,
         ledger=Ledger(),
         log_gate=LogGate(),
-        replays=open_region(slots),
-        revocations=revocation.make_memory(settings),
+        regions=Regions(replays=open_region(slots), revocations=revocation.make_memory(settings)),
     )
 
 

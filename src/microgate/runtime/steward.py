@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from microgate.runtime.lifeline import Lifeline
     from microgate.runtime.observability.ledger import Ledger
     from microgate.runtime.observability.log_gate import LogGate
+    from microgate.runtime.regions import Regions
     from microgate.settings.model import Settings
 
 log = logging.getLogger("microgate.steward")
@@ -49,7 +50,7 @@ class Desk:
     ledger: Ledger
     log_gate: LogGate
     admin: socket.socket | None
-    revocations: mmap.mmap
+    regions: Regions
 
 
 def list_jobs(desk: Desk) -> list[Job]:
@@ -74,15 +75,16 @@ def _hub_jobs(desk: Desk) -> list[Job]:
 
 def list_leading_jobs(desk: Desk) -> list[Job]:
     """What only the generation does that answers for the gateway."""
-    if not desk.settings.revocation.in_use:
+    memory = desk.regions.revocations
+    if memory is None or not desk.settings.revocation.in_use:
         return observability.leading_jobs(desk.plan, desk.metrics, desk.ledger, desk.admin, str)
     from microgate.runtime.security.revocation import jobs as revocation
 
     counted = Metrics(desk.metrics, desk.plan, desk.workers)
-    waits = revocation.unready(desk.settings, desk.revocations)
+    waits = revocation.unready(desk.settings, memory)
     return [
         *observability.leading_jobs(desk.plan, desk.metrics, desk.ledger, desk.admin, waits),
-        *revocation.jobs(desk.plan, desk.settings, desk.revocations, counted.counter, counted.gauge),
+        *revocation.jobs(desk.plan, desk.settings, memory, counted.counter, counted.gauge),
     ]
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from microgate.runtime.control import Channel
     from microgate.runtime.lifeline import Lifeline
     from microgate.runtime.listeners import Listeners
-    from microgate.runtime.security.certificates.replay import ReplayRegion
+    from microgate.runtime.regions import Regions
     from microgate.runtime.tls import ServerTls
     from microgate.settings.model import Settings
 
@@ -59,8 +59,7 @@ class Services:
     metrics: mmap.mmap
     max_connections: int
     https_port: int | None  # where clients reach HTTPS; None where they do not
-    replays: ReplayRegion | None = None
-    revocations: mmap.mmap | None = None
+    regions: Regions
 
 
 class Gateway(Protocol):
@@ -89,11 +88,10 @@ class Post:
     settings: Settings
     listeners: Listeners
     tls: ServerTls | None
-    replays: ReplayRegion
     metrics: mmap.mmap
     max_connections: int
     assemble: Assemble
-    revocations: mmap.mmap
+    regions: Regions
 
 
 class Worker:
@@ -111,8 +109,7 @@ class Worker:
             metrics=post.metrics,
             max_connections=post.max_connections,
             https_port=post.listeners.port("https"),
-            replays=post.replays,
-            revocations=post.revocations,
+            regions=post.regions,
         )
         self._gateway = post.assemble(post.plan, post.settings, services)
         self._counted = counted = Metrics(post.metrics, post.plan, post.slot)

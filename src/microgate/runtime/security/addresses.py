@@ -1,21 +1,18 @@
 """Who may call at all, by address: the stage for `x-microgate-ip` and the lists of the settings.
 
-It stands before every credential. The address is the client's behind trusted proxies. Networks are merged into ranges, so that a
-long list costs a binary search; assembly links the stage.
+It stands before every credential. The address is the client's behind trusted proxies. linking.py
+links the stage.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from microgate.runtime import faults
+from microgate.runtime.address_ranges import Ranges, number_of
 from microgate.runtime.faults import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from microgate.plan.model import IpRules
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.pipeline import Stage
@@ -25,45 +22,6 @@ MAX_REMEMBERED = 4_096
 DENIED = "auth.address.denied"
 NOT_ALLOWED = "auth.address.not_allowed"
 UNKNOWN = "auth.address.unknown"
-
-_MAPPED = 0xFFFF << 32  # ::ffff:0:0/96, where IPv4 addresses stand among those of IPv6 (RFC 4291 §2.5.5.2)
-
-
-class Ranges:
-    """A set of addresses. IPv4 is kept as IPv6 writes it, so both spellings of an address are one."""
-
-    def __init__(self, networks: Iterable[str]) -> None:
-        spans = sorted(_span(text) for text in networks)
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-        for start, end in spans:
-            if self._ends and start <= self._ends[-1] + 1:
-                self._ends[-1] = max(self._ends[-1], end)
-            else:
-                self._starts.append(start)
-                self._ends.append(end)
-
-    def __bool__(self) -> bool:
-        return bool(self._starts)
-
-    def __contains__(self, address: int) -> bool:
-        position = bisect_right(self._starts, address) - 1
-        return position >= 0 and address <= self._ends[position]
-
-
-def number_of(text: str) -> int | None:
-    """An address as a number, None for what is none. A zone (`%eth0`) says on which link it is, not whose it is."""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return int(address) | _MAPPED if address.version == 4 else int(address)
-
-
-def _span(text: str) -> tuple[int, int]:
-    network = ipaddress.ip_network(text)
-    first, last = int(network.network_address), int(network.broadcast_address)
-    return (first | _MAPPED, last | _MAPPED) if network.version == 4 else (first, last)
 
 
 def link(settings: Security, rules: IpRules | None) -> Stage | None:

@@ -1,0 +1,157 @@
+"""An operation of the plan becomes stages, hooks and a way to its backend: everything knowable at start is closed over.
+
+The policy rooms meet here, in the order of `pipeline.SEATS`. Assembly asks for an operation when it is first called; what the
+gateway itself serves is linked by the same means.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microgate.runtime import header_overrides, pipeline
+from microgate.runtime.observability import identify
+from microgate.runtime.pipeline import Labels, Operation
+from microgate.runtime.security import addresses, authenticate, authorise, key_places, transport
+from microgate.runtime.security.assertions import stage as assertions
+from microgate.runtime.security.certificates import bound_tokens
+from microgate.runtime.security.subscriptions import stage as subscriptions
+
+if TYPE_CHECKING:
+    from microgate.plan import model
+    from microgate.runtime.exchange import Exchange
+    from microgate.runtime.observability.accounting import Accounting
+    from microgate.runtime.pipeline import AnswerStage, Forward, Stage
+    from microgate.runtime.security.context import SecurityContext
+    from microgate.runtime.security.services.built_in_services import BuiltIns
+    from microgate.runtime.upstreams.backends import Backends
+    from microgate.settings.model import Settings
+
+
+class Target:
+    """A route's end: one operation, linked when it is first asked for."""
+
+    __slots__ = ("api", "index", "linked", "operation")
+
+    def __init__(self, api: model.Api, operation: model.Operation, index: int) -> None:
+        self.api = api
+        self.operation = operation
+        self.index = index  # its row in the metrics; 0 is what belongs to no operation
+        self.linked: Operation | None = None
+
+
+class Linker:
+    """Links the operations of one generation in one worker."""
+
+    def __init__(
+        self, settings: Settings, security: SecurityContext, backends: Backends, accounting: Accounting, https_port: int
+    ) -> None:
+        self._settings = settings
+        self._security = security
+        self._backends = backends
+        self._accounting = accounting
+        self._https_port = https_port
+        self.identify = identify.link(settings)
+        self._answer_stages = _answer_stages(settings)
+
+    def link(self, target: Target) -> Operation:
+        """The operation of an API."""
+        api, operation = target.api, target.operation
+        seats: dict[str, Stage | None] = {
+            "identify": self.identify,
+            "address": addresses.link(self._settings.security, operation.ip),
+            "transport": transport.link(api, self._https_port),
+            "certificate": self._certificate_stage(api, operation),
+            "binding": bound_tokens.link(self._security, api, operation),
+            "authenticate": authenticate.link(self._security, api, operation),
+            "revocation": self._revocation_stage(operation),
+            "authorise": authorise.link(self._security, api, operation),
+            "removal": key_places.link(self._security, operation),
+            "subscription": subscriptions.link(self._security, api, operation),
+            "credentials": assertions.link(self._security, api, operation),
+        }
+        limit = self._settings.listener.max_entity_body_size
+        if operation.max_body_bytes is not None:
+            limit = operation.max_body_bytes if limit < 0 else min(limit, operation.max_body_bytes)
+        target.linked = self.operation(
+            Labels(
+                index=target.index,
+                api=api.name,
+                version=api.version,
+                operation_id=operation.id,
+                method=operation.method,
+                route=("" if api.base_path == "/" else api.base_path) + operation.path,
+            ),
+            stages=tuple(stage for seat, _ in pipeline.SEATS if (stage := seats.get(seat)) is not None),
+            forward=self._backends.forward(api, operation),
+            limit=limit,
+            page_rules=api.cors,
+        )
+        return target.linked
+
+    def link_service(self, target: Target, services: BuiltIns) -> Operation:
+        """A service of the gateway's own."""
+        path = target.api.base_path
+        made = services.make(path)
+        labels = Labels(index=target.index, api="", version="", operation_id=path[1:], method="", route=path)
+        target.linked = self.operation(
+            labels, stages=(self.identify, *made.stages), forward=made.forward, limit=made.max_body_bytes
+        )
+        return target.linked
+
+    def operation(
+        self,
+        labels: Labels,
+        *,
+        stages: tuple[Stage, ...] = (),
+        forward: Forward | None = None,
+        limit: int = -1,
+        page_rules: model.Cors | None = None,
+    ) -> Operation:
+        """What passes these stages; `limit` is of the request's body, in bytes."""
+        answer_stages = self._answer_stages
+        if page_rules is not None:
+            from microgate.runtime import cors
+
+            answer_stages = (*answer_stages, cors.answer_stage(page_rules))
+        return Operation(
+            stages=stages,
+            forward=forward or _nowhere,
+            answer_stages=answer_stages,
+            end_hooks=(self._accounting.link(labels),),
+            max_body_bytes=limit,
+            wso2_statuses=self._settings.compatibility.statuses == "wso2",
+            labels=labels,
+        )
+
+    def _certificate_stage(self, api: model.Api, operation: model.Operation) -> Stage | None:
+        """Its code takes `cryptography` along, so it is imported only where an API uses certificates."""
+        if not self._security.asks_clients:
+            return None
+        from microgate.runtime.security.certificates import client_certificates
+
+        return client_certificates.link(self._security, api, operation)
+
+    def _revocation_stage(self, operation: model.Operation) -> Stage | None:
+        if self._security.revocations is None:
+            return None
+        from microgate.runtime.security.revocation import stage as revocation
+
+        return revocation.link(self._security, operation)
+
+
+def _nowhere(exchange: Exchange) -> None:
+    raise AssertionError("an operation without a backend answers in a stage")
+
+
+def _answer_stages(settings: Settings) -> tuple[AnswerStage, ...]:
+    """What every answer gets, the gateway's own included."""
+    override = header_overrides.for_answers(settings.server)
+    first = () if override is None else (override,)
+    name = settings.forwarding.request_id_header
+    if not name:
+        return first
+
+    def name_request(exchange: Exchange, lines: list[bytes]) -> None:
+        lines.append(f"{name}: {exchange.request_id}".encode())
+
+    return (*first, name_request)
