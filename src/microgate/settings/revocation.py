@@ -41,10 +41,16 @@ class PersistentRevocation(Section, frozen=True):
 
 
 class RedisRevocation(Section, frozen=True):
-    """Revocations from Redis or Valkey: keys that last as long as the tokens would, and a channel that tells of new ones."""
+    """Revocations from Redis or Valkey: keys that last as long as the tokens would, or a set; a channel tells of new ones."""
 
     url: Annotated[str, acts("`redis://` or `rediss://` address; empty for none", secret=True)] = ""
     key_prefix: Annotated[str, acts("what the keys begin with; the rest is the revoked value")] = "revoked:"
+    set_key: Annotated[
+        str,
+        acts(
+            "set of revoked values, or sorted set with their expiries as scores, read in place of keys; empty for none"
+        ),
+    ] = ""
     channel: Annotated[str, acts("channel whose messages are entries")] = "revoked"
     poll_interval_in_millis: Annotated[int, acts("pause between two readings of all keys", low=100)] = 60_000
 
