@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from harness.credentials import ISSUER, bearer, public_pem
 from harness.descriptions import describe
+from harness.event_hub import EventHub
 from harness.waiting import wait_until
 
 TITLE = "Shop: über & co."
@@ -135,46 +134,9 @@ def test_weakness_22_the_project_says_who_may_call(locked_down):
     assert {"auth.subscription.missing", "auth.subscription.blocked", "auth.subscription.consumer"} <= reasons
 
 
-class Hub:
-    """What an event hub lists, as a script of the recording backend."""
-
-    def __init__(self):
-        self.down = False
-        self.state = "UNBLOCKED"
-        self.lists = {
-            "application-key-mappings": [
-                {"applicationId": 1, "consumerKey": "web", "keyType": "PRODUCTION"},
-                {"applicationId": 1, "consumerKey": "web-test", "keyType": "SANDBOX"},
-            ],
-            "applications": [{"id": 1, "uuid": "u-1", "name": "Web", "subName": "alice", "policy": "Large"}],
-            "apis": [{"apiId": 5, "provider": "bob", "name": TITLE, "version": "1.0.0", "context": "/shop"}],
-        }
-        self.asked = []
-
-    def __call__(self, talk):
-        target = talk.request.target
-        kind = target.rpartition("/")[2].partition("?")[0]
-        self.asked.append(target)
-        if self.down:
-            talk.close()
-            return
-        found = self.lists.get(kind)
-        if kind == "subscriptions":
-            found = [{"subscriptionId": 1, "apiId": 5, "appId": 1, "policyId": "Gold", "subscriptionState": self.state}]
-        body = json.dumps({"list": found}).encode()
-        talk.send(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-        )
-
-
 def test_the_event_hub_says_who_may_call(gateway, backend):
-    hub = Hub()
-    for kind in ("application-key-mappings", "applications", "apis", "subscriptions"):
-        backend.scripts[f"/hub/internal/data/v1/{kind}"] = hub
-    settings = (
-        f'{REQUIRED}[apim.eventHub]\nenable = true\nserviceUrl = "{backend.url}/hub"\nrefreshIntervalInMillis = 1000\n'
-    )
-    running = gateway(API, settings=settings)
+    hub = EventHub(backend, TITLE)
+    running = gateway(API, settings=f"{REQUIRED}{hub.settings}refreshIntervalInMillis = 1000\n")
     wait_until(lambda: any("subscriptions" in target for target in hub.asked), "the hub is asked")
     assert _call(running, aud="web") == (200, None)
     assert _call(running, aud="web-test") == (403, 900901)  # to the sandbox, which this API does not have
@@ -193,3 +155,30 @@ def test_without_the_event_hub_strangers_are_answered_with_503(gateway, backend)
         answer = client.get("/shop/a", bearer(aud="web"))
     assert (answer.status, answer.fault) == (503, 900900)
     assert answer.header("retry-after")
+
+
+def test_a_list_of_many_megabytes_is_read_up_to_its_bound(gateway, backend):
+    hub = EventHub(backend, TITLE)
+    hub.lists["applications"] += [{"id": number, "name": "x" * 1_000} for number in range(2, 6_000)]
+    hub.fails_on_lookups = True
+    running = gateway(API, settings=REQUIRED + hub.settings)
+    wait_until(lambda: "the event hub's data is there" in running.output, "the lists are read")
+    assert _call(running, aud="web") == (200, None)
+    small = gateway(API, settings=f"{REQUIRED}{hub.settings}maxListBytes = 1048576\n")
+    wait_until(lambda: "the answer is larger than 1048576 bytes" in small.output, "the bound is told")
+    assert _call(small, aud="web") == (503, 900900)
+    hub.fails_on_lookups = False
+    wait_until(lambda: _call(small, aud="web") == (200, None), "callers are asked for one by one")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b'{"list": 1}', b'{"list": ["\xff", 1, {"appId": {}}]}', b'{"list": [' + b"[" * 90_000],
+)
+def test_what_a_hub_answers_that_is_none_lets_nobody_in(gateway, backend, body):
+    hub = EventHub(backend, TITLE)
+    hub.garbage = body
+    running = gateway(API, settings=REQUIRED + hub.settings)
+    assert _call(running, aud="web")[0] in (403, 503)
+    hub.garbage = None
+    assert "Traceback" not in running.output

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from microgate.runtime import lifeline
@@ -15,6 +15,7 @@ from microgate.runtime.channel import StewardHub
 from microgate.runtime.control import Drain
 from microgate.runtime.event_loop import run
 from microgate.runtime.lifeline import Orders
+from microgate.runtime.messaging.brokers import Brokers
 from microgate.runtime.observability import jobs as observability
 from microgate.runtime.observability.metrics import Metrics
 from microgate.runtime.security.tokens import certificates, keys
@@ -51,6 +52,7 @@ class Desk:
     log_gate: LogGate
     admin: socket.socket | None
     regions: Regions
+    brokers: Brokers = field(default_factory=Brokers)
 
 
 def list_jobs(desk: Desk) -> list[Job]:
@@ -70,7 +72,7 @@ def _hub_jobs(desk: Desk) -> list[Job]:
         return []
     from microgate.runtime.security.subscriptions import event_hub
 
-    return event_hub.jobs(desk.plan, desk.settings)
+    return event_hub.jobs(desk.plan, desk.settings, desk.brokers)
 
 
 def list_leading_jobs(desk: Desk) -> list[Job]:
@@ -84,7 +86,7 @@ def list_leading_jobs(desk: Desk) -> list[Job]:
     waits = revocation.unready(desk.settings, memory)
     return [
         *observability.leading_jobs(desk.plan, desk.metrics, desk.ledger, desk.admin, waits),
-        *revocation.jobs(desk.plan, desk.settings, memory, counted.counter, counted.gauge),
+        *revocation.jobs(desk.plan, desk.settings, memory, desk.brokers, counted.counter, counted.gauge),
     ]
 
 

@@ -163,7 +163,10 @@ class EventHub(Section, frozen=True):
     username: Annotated[str, acts("user there")] = "admin"
     password: Annotated[str, acts("password there", secret=True)] = "admin"  # noqa: S105 - the default of 3.x
     refresh_interval_in_millis: Annotated[int, acts("how often everything is fetched anew", low=1000)] = 60_000
-    event_listening_endpoints: Annotated[str, later("the broker's address", secret=True)] = ""
+    max_list_bytes: Annotated[int, acts("the largest list of its data that is read", low=1024, high=1 << 30)] = 64 << 20
+    event_listening_endpoints: Annotated[
+        str, acts("the broker that tells of changes, in the form of 3.x or as `amqp://` or `amqps://` URL", secret=True)
+    ] = ""
 
 
 class Apim(Section, frozen=True):

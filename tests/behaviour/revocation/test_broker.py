@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import struct
 import threading
 
-import aiormq
 import pytest
 
 from harness.credentials import mint
 from harness.revoking import Guarded
-from harness.services.broker import Broker
+from harness.services.broker import Broker, jms_map
 from harness.waiting import wait_until
 
 
@@ -22,15 +20,8 @@ def broker(tmp_path_factory):
         yield running
 
 
-def _publish(broker, body, *, headers=None, topic="tokenRevocation"):
-    async def publish():
-        connection = await aiormq.connect(broker.url)
-        channel = await connection.channel()
-        properties = aiormq.spec.Basic.Properties(headers=headers, delivery_mode=2)
-        await channel.basic_publish(body, exchange="amq.topic", routing_key=topic, properties=properties)
-        await connection.close()
-
-    asyncio.run(publish())
+def _publish(broker, body, *, headers=None):
+    broker.publish(body, headers=headers, topic="tokenRevocation")
 
 
 def _settings(broker, more="", vhost=""):
@@ -43,20 +34,12 @@ def _settings(broker, more="", vhost=""):
     )
 
 
-def _map(**members):
-    """A JMS MapMessage as the client of WSO2's broker writes it."""
-    body = struct.pack(">i", len(members))
-    for name, value in members.items():
-        body += name.encode() + b"\0" + b"\x0a" + value.encode() + b"\0"
-    return body
-
-
 def test_case_10_messages_of_every_form_take_effect_within_a_second(broker, gateway):
     guarded = Guarded(gateway, _settings(broker))
     guarded.hears_of(lambda token_id: _publish(broker, token_id.encode()))
     token = mint(jti=None)
     forms = {
-        "map": (_map(revokedToken="map", ttl="3600"), None),
+        "map": (jms_map(revokedToken="map", ttl="3600"), None),
         "json": (json.dumps({"revokedToken": "json", "ttl": "3600", "tenant": "carbon.super"}).encode(), None),
         "list": (json.dumps([{"jti": "list"}, {"jti": "more"}]).encode(), None),
         "fields": (b"", {"revokedToken": "fields", "ttl": "3600"}),
@@ -66,7 +49,7 @@ def test_case_10_messages_of_every_form_take_effect_within_a_second(broker, gate
         _publish(broker, body, headers=headers)
         assert guarded.refuses_soon(mint(jti=token_id)) < 1.0, token_id
     assert guarded.stands(token)
-    _publish(broker, _map(revokedToken=token, ttl="3600"))
+    _publish(broker, jms_map(revokedToken=token, ttl="3600"))
     assert guarded.refuses_soon(token) < 1.0
 
 
@@ -85,7 +68,7 @@ def test_hostile_messages_are_passed_over(broker, gateway):
             b"{" * 1_000,
         ),
         *(struct.pack(">i", 60), struct.pack(">i", 1) + b"a\0\x63", struct.pack(">i", 1) + b"a" * 1_000, b"\0"),
-        *(_map(), _map(ttl="1"), _map(revokedToken="x", ttl="soon")),
+        *(jms_map(), jms_map(ttl="1"), jms_map(revokedToken="x", ttl="soon")),
     ]
     for body in hostile:
         _publish(broker, body)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import struct
+import subprocess
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
@@ -20,7 +24,7 @@ class Broker:
         names, distribution = free_port(), free_port()
         settings = folder / "rabbitmq.conf"
         settings.write_text(f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.console.level = warning\n")
-        environment = {
+        environment = self._environment = {
             "HOME": str(folder),
             "ERL_EPMD_PORT": str(names),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
@@ -53,11 +57,48 @@ class Broker:
         self._node.kill()
         self._running.close()
 
+    def publish(self, body: bytes, *, topic: str, headers: dict[str, str] | None = None) -> None:
+        import aiormq
+
+        async def publish() -> None:
+            connection = await aiormq.connect(self.url)
+            channel = await connection.channel()
+            properties = aiormq.spec.Basic.Properties(headers=headers, delivery_mode=2)
+            await channel.basic_publish(body, exchange="amq.topic", routing_key=topic, properties=properties)
+            await connection.close()
+
+        asyncio.run(publish())
+
+    def connections(self) -> int:
+        """How many clients have a connection."""
+        listed = self._control("list_connections", "-q", "pid")
+        return len([line for line in listed.splitlines() if line.startswith("<")])
+
+    def queues(self) -> list[str]:
+        return self._control("list_queues", "-q", "--no-table-headers", "name").split()
+
+    def delete_queue(self, name: str) -> None:
+        self._control("delete_queue", name)
+
+    def _control(self, *command: str) -> str:
+        program = _beside(require("rabbitmqctl"))
+        environment = os.environ | self._environment
+        return subprocess.run([program, *command], env=environment, check=True, capture_output=True, text=True).stdout
+
     def kill(self) -> None:
         self._node.kill()
 
     def start(self) -> None:
         self._node.start()
+
+
+def jms_map(**members: str | int) -> bytes:
+    """A JMS MapMessage as the client of WSO2's broker writes it: texts, and numbers as longs."""
+    body = struct.pack(">i", len(members))
+    for name, value in members.items():
+        body += name.encode() + b"\0"
+        body += b"\x07" + struct.pack(">q", value) if isinstance(value, int) else b"\x0a" + value.encode() + b"\0"
+    return body
 
 
 def _beside(program: str) -> str:

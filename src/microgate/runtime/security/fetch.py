@@ -64,6 +64,7 @@ class Question(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     target: str = ""
+    max_bytes: int = MAX_BYTES  # of the answer's body
 
 
 class Reply(NamedTuple):
@@ -114,7 +115,7 @@ async def ask(
     """Send a request and read its answer; raises FetchError. The caller bounds the time."""
     try:
         writer.write(_request(address, question))
-        return await _read(reader, question.method)
+        return await _read(reader, question)
     except OSError as error:
         raise _translate(error) from None
 
@@ -176,8 +177,9 @@ def _request(address: Address, question: Question) -> bytes:
 class _Answer:
     """Callbacks of the parser. Informational answers are passed over; whatever follows the final one is an error."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self.parser = httptools.HttpResponseParser(self)
+        self._max_bytes = max_bytes
         self.keeps = False
         self.headers: list[tuple[str, str]] = []
         self.body = bytearray()
@@ -201,8 +203,8 @@ class _Answer:
 
     def on_body(self, chunk: bytes) -> None:
         self.body += chunk
-        if len(self.body) > MAX_BYTES:
-            raise FetchError(f"the answer is larger than {MAX_BYTES} bytes")
+        if len(self.body) > self._max_bytes:
+            raise FetchError(f"the answer is larger than {self._max_bytes} bytes")
 
     def on_message_complete(self) -> None:
         if self.has_head:
@@ -215,8 +217,9 @@ class _Answer:
             self.delimited = False
 
 
-async def _read(reader: asyncio.StreamReader, method: str) -> Reply:
-    answer = _Answer()
+async def _read(reader: asyncio.StreamReader, question: Question) -> Reply:
+    method, max_bytes = question.method, question.max_bytes
+    answer = _Answer(max_bytes)
     parser = answer.parser
     received = 0
     ended = False
@@ -229,8 +232,8 @@ async def _read(reader: asyncio.StreamReader, method: str) -> Reply:
                 break
             raise FetchError("the answer ends too early")
         received += len(data)
-        if received > 2 * MAX_BYTES:
-            raise FetchError(f"the answer is larger than {MAX_BYTES} bytes")
+        if received > 2 * max_bytes:
+            raise FetchError(f"the answer is larger than {max_bytes} bytes")
         _feed(parser, data)
     keeps = answer.keeps and not ended and method != "HEAD"
     return Reply(parser.get_status_code(), tuple(answer.headers), bytes(answer.body), keeps)

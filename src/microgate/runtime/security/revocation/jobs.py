@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from microgate.errors import KeyMaterialError, SettingsError
+from microgate.runtime.messaging.brokers import Brokers
 from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.fetch import FetchError
 from microgate.runtime.security.revocation import table
@@ -47,7 +48,7 @@ class Source(NamedTuple):
     make: Callable[[], Feed]
 
 
-def sources(plan: Plan, settings: Settings) -> list[Source]:
+def sources(plan: Plan, settings: Settings, brokers: Brokers) -> list[Source]:
     """What the settings name. The code of each is imported when it is followed."""
     revocation = settings.revocation
     found = []
@@ -61,7 +62,7 @@ def sources(plan: Plan, settings: Settings) -> list[Source]:
         return make
 
     if revocation.realtime.enable_realtime_message_retrieval:
-        found.append(Source("realtime", "broker of revocations", feed("amqp")))
+        found.append(Source("realtime", "broker of revocations", feed("amqp", brokers)))
     persistent = revocation.persistent
     if persistent.enable_persistent_storage_retrieval:
         if ":" in persistent.type:
@@ -81,17 +82,22 @@ def sources(plan: Plan, settings: Settings) -> list[Source]:
 
 def prove(plan: Plan, settings: Settings) -> None:
     """Raise SettingsError or KeyMaterialError for a source that cannot be followed: before anything serves."""
-    for source in sources(plan, settings):
+    for source in sources(plan, settings, Brokers()):
         source.make()
 
 
 def jobs(
-    plan: Plan, settings: Settings, region: Region, counter: Counter = uncounted, gauge: Counter = uncounted
+    plan: Plan,
+    settings: Settings,
+    region: Region,
+    brokers: Brokers,
+    counter: Counter = uncounted,
+    gauge: Counter = uncounted,
 ) -> list[Job]:
     """One job for each source, and one for the table itself; none where nothing can be revoked."""
     if not settings.revocation.in_use:
         return []
-    listed = sources(plan, settings)
+    listed = sources(plan, settings, brokers)
     terms = Terms.of(settings)
 
     def job_of(source: Source) -> Job:

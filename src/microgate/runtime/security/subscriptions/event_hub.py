@@ -1,50 +1,57 @@
-"""The steward's work for subscriptions: it fetches the event hub's REST resources and answers the workers (WSO2 §6.8).
+"""The steward's work for subscriptions: it keeps a copy of the event hub's data and answers the workers (WSO2 §6.8).
 
-Everything is fetched at the start and at intervals; a consumer key or subscription that is not among it is asked for when a
-worker wants it. While the hub is down the last data stays in use. Workers keep copies: see `hub_records.py`.
+Everything is fetched at the start and at intervals, changes come by the hub's topic (`hub_events.py`); a consumer key or
+subscription that is not among it is asked for when a worker wants it. While the hub is down the last data stays in use.
+Workers keep copies: see `hub_records.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import logging
 import random
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
 
 from microgate.runtime.control import Subscriber, SubscribersChanged, SubscriberWanted
-from microgate.runtime.security.calls import Service, ServiceError, Shared
-from microgate.runtime.security.fetch import FetchError, Question, make_tls
+from microgate.runtime.security.calls import ServiceError, Shared
+from microgate.runtime.security.subscriptions.hub_events import Notification, Notifications, topic_of
+from microgate.runtime.security.subscriptions.hub_resources import Resources
 from microgate.runtime.security.subscriptions.hub_store import HubStore
 
 if TYPE_CHECKING:
     from microgate.plan.model import Api, Plan
     from microgate.runtime.control import Hub, Job
-    from microgate.runtime.security.subscriptions.hub_store import Item
+    from microgate.runtime.messaging.brokers import Brokers
     from microgate.settings.model import Settings
 
 KINDS = ("application-key-mappings", "applications", "apis", "subscriptions")
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 30.0
+HEARING_SECONDS = 1.0  # the start waits so long for the broker, so that what it tells of meanwhile is not fetched twice
+GATHER_SECONDS = 0.05  # between two words to the workers that something changed
 UNKNOWN_SECONDS = 10.0  # what the hub did not know is not asked for again so soon
 MAX_UNKNOWN = 10_000
 MAX_ASKING = 32
-TIMEOUT_SECONDS = 4.0
+MAX_MEANWHILE = 10_000  # notifications while everything is fetched
 
 log = logging.getLogger("microgate.security")
 
 
-def jobs(plan: Plan, settings: Settings) -> list[Job]:
-    """The one job where the settings name an event hub."""
+def jobs(plan: Plan, settings: Settings, brokers: Brokers) -> list[Job]:
+    """The work where the settings name an event hub: to hold its data, and to hear its topic."""
     if not settings.apim.event_hub.enable:
         return []
 
     async def follow(hub: Hub) -> None:
-        await EventHub(plan, settings, hub).run()
+        event_hub = EventHub(plan, settings, hub)
+        topic = topic_of(settings)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(event_hub.run(hears=topic is not None))
+            if topic is not None:
+                notifications = Notifications(event_hub.notify, event_hub.on_listening)
+                both.create_task(notifications.follow(topic, brokers, settings))
 
     return [follow]
 
@@ -53,9 +60,8 @@ class EventHub:
     """The copy of the hub's data, and what workers ask of it."""
 
     def __init__(self, plan: Plan, settings: Settings, hub: Hub) -> None:
-        configured = settings.apim.event_hub
-        self._resources = _Resources(settings)
-        self._interval = configured.refresh_interval_in_millis / 1000
+        self._resources = Resources(settings)
+        self._interval = settings.apim.event_hub.refresh_interval_in_millis / 1000
         self._apis = {api.id: api for api in plan.apis}
         self._hub = hub
         self._store = HubStore()
@@ -64,42 +70,80 @@ class EventHub:
         self._asking: Shared[bool] = Shared()
         self._unknown: dict[tuple[str, str], float] = {}  # asked for in vain -> when
         self._answers: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()  # everything is to be fetched now
+        self._meanwhile: list[Notification] | None = None  # what came while everything is fetched
+        self._telling: asyncio.TimerHandle | None = None
 
-    async def run(self) -> None:
+    async def run(self, *, hears: bool) -> None:
+        """`hears` says that `on_listening` may be called."""
         self._hub.subscribe(SubscriberWanted, self._on_wanted)
         failures = 0
         try:
+            if hears:
+                await self._rest(HEARING_SECONDS)
             while True:
+                self._wake.clear()
                 failures = 0 if await self._load() else failures + 1
                 delay = self._interval
                 if failures:
                     longest = min(FIRST_RETRY_SECONDS * 2 ** min(failures - 1, 16), LONGEST_RETRY_SECONDS)
                     delay = min(longest * (0.5 + random.random() / 2), delay)  # noqa: S311 - spreads calls, no secret
-                await asyncio.sleep(delay)
+                await self._rest(delay)
         finally:
+            if self._telling is not None:
+                self._telling.cancel()
             self._resources.close()
 
-    def notify(self, event_type: str, timestamp: float, event: Item) -> None:
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def on_listening(self) -> None:
+        """What changed while the broker was away is among the hub's data alone."""
+        self._wake.set()
+
+    def notify(self, said: Notification) -> None:
         """Take a notification of the hub's topic; workers look their records up anew."""
-        if self._store.apply(event_type, timestamp, event):
-            self._unknown.clear()
-            self._hub.broadcast(SubscribersChanged())
+        if not self._store.apply(*said):
+            return
+        if self._meanwhile is not None:
+            if len(self._meanwhile) < MAX_MEANWHILE:
+                self._meanwhile.append(said)
+            else:
+                self._wake.set()  # then it is fetched once more
+        self._unknown.clear()
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._tell_all)
+
+    def _tell_all(self) -> None:
+        self._telling = None
+        self._hub.broadcast(SubscribersChanged())
 
     async def _load(self) -> bool:
-        fresh = HubStore()
+        fresh = self._store.successor()
+        meanwhile = self._meanwhile = []
         try:
             for kind in KINDS:
-                fresh.add(kind, await self._resources.get(kind))
+                async for items in self._resources.all(kind):
+                    fresh.add(kind, items)
         except ServiceError as error:
             if str(error) != self._trouble:
                 effect = "its last data stays in use" if self._loaded else "callers are asked for one by one"
                 log.warning("the event hub's data cannot be fetched: %s; %s", error, effect)
             self._trouble = str(error)
             return False
+        finally:
+            self._meanwhile = None
         if self._trouble or not self._loaded:
             log.info("the event hub's data is there")
         self._trouble = ""
         self._loaded = True
+        # The lists may have been made before these were.
+        for said in meanwhile:
+            fresh.apply(*said)
         self._store = fresh
         self._unknown.clear()
         self._hub.broadcast(SubscribersChanged())
@@ -143,19 +187,21 @@ class EventHub:
 
     async def _ask(self, consumer_key: str, api: Api) -> bool:
         """Fetch what is missing of one caller and one API, in the order in which one leads to the next."""
-        store, get = self._store, self._resources.get
-        if not store.application_of(consumer_key):
-            store.add("application-key-mappings", await get("application-key-mappings", consumerKey=consumer_key))
-        application = store.application_of(consumer_key)
+        find = self._resources.find
+        if not self._store.application_of(consumer_key):
+            self._store.add(
+                "application-key-mappings", await find("application-key-mappings", consumerKey=consumer_key)
+            )
+        application = self._store.application_of(consumer_key)
         if not application:
             return False
-        if not store.has_application(application):
-            store.add("applications", await get("applications", appId=application))
-        if not store.api_id(api.name, api.version):
-            store.add("apis", await get("apis", context=api.base_path, version=api.version))
-        identity = store.api_id(api.name, api.version)
+        if not self._store.has_application(application):
+            self._store.add("applications", await find("applications", appId=application))
+        if not self._store.api_id(api.name, api.version):
+            self._store.add("apis", await find("apis", context=api.base_path, version=api.version))
+        identity = self._store.api_id(api.name, api.version)
         if identity:
-            store.add("subscriptions", await get("subscriptions", apiId=identity, appId=application))
+            self._store.add("subscriptions", await find("subscriptions", apiId=identity, appId=application))
         return True
 
     def _tell(self, slot: int, message: SubscriberWanted, *, available: bool) -> None:
@@ -178,43 +224,3 @@ class EventHub:
         elif answer.available:
             answer = Subscriber(message.consumer_key, message.api_id, available=True, good_for_s=UNKNOWN_SECONDS)
         self._hub.send(slot, answer)
-
-
-class _Resources:
-    """The hub's REST resources, each a list of items."""
-
-    def __init__(self, settings: Settings) -> None:
-        configured = settings.apim.event_hub
-        base = f"{configured.service_url.rstrip('/')}/{configured.internal_data_context.strip('/')}"
-        credentials = base64.b64encode(f"{configured.username}:{configured.password}".encode()).decode()
-        self._headers = (("Authorization", f"Basic {credentials}"), ("Accept", "application/json"))
-        self._path = urlsplit(base).path
-        try:
-            self._service: Service | None = Service(
-                "event hub", base, partial(make_tls, settings), timeout_s=TIMEOUT_SECONDS
-            )
-        except FetchError as error:
-            self._service, self._trouble = None, f"its address `{configured.service_url}` cannot be used: {error}"
-
-    async def get(self, kind: str, **query: str) -> list[Item]:
-        """The items of a resource; raises ServiceError."""
-        if self._service is None:
-            raise ServiceError(self._trouble)
-        target = f"{self._path}/{kind}" + (f"?{urlencode(query)}" if query else "")
-        reply = await self._service.call(Question(headers=self._headers, target=target))
-        if reply.status == 404 and query:
-            return []
-        if reply.status != 200:
-            raise ServiceError(f"{kind} is answered with {reply.status}")
-        try:
-            listed = json.loads(reply.body)
-        except (ValueError, RecursionError):
-            raise ServiceError(f"{kind} is no JSON") from None
-        items = listed.get("list") if isinstance(listed, dict) else None
-        if not isinstance(items, list):
-            raise ServiceError(f"{kind} has no `list`")
-        return [item for item in items if isinstance(item, dict)]
-
-    def close(self) -> None:
-        if self._service is not None:
-            self._service.close()

@@ -184,7 +184,14 @@ def load(settings: Settings, plan: Plan | None, channel: Channel | None) -> Subs
 
 
 def prove(settings: Settings, plan: Plan) -> None:
-    """Raise SettingsError for an answer of `[[security.api]]` that is for no API: a restriction must not be lost to a slip."""
+    """Raise SettingsError for an answer of `[[security.api]]` that is for no API: a restriction must not be lost to a slip.
+
+    So it is for a broker of the event hub that cannot be one.
+    """
+    if settings.apim.event_hub.enable:
+        from microgate.runtime.security.subscriptions import hub_events
+
+        hub_events.topic_of(settings)
     served = {(normal_title(api.name), version) for api in plan.apis for version in (api.version, "*")}
     for one in settings.security.apis:
         if (normal_title(one.name), one.version) not in served:

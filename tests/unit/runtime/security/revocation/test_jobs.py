@@ -7,17 +7,16 @@ import contextlib
 import itertools
 
 import msgspec
-import pytest
 
 from harness.aio import run, until
-from microgate.errors import SettingsError
 from microgate.plan.model import Plan
 from microgate.runtime.exchange import Consumer
+from microgate.runtime.messaging.brokers import Brokers
 from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.revocation import jobs, memory, stage, table
 from microgate.runtime.security.revocation.book import Book
 from microgate.runtime.security.revocation.entries import Terms
-from microgate.runtime.security.revocation.feeds import FeedError, amqp
+from microgate.runtime.security.revocation.feeds import FeedError
 from microgate.runtime.security.revocation.table import SOURCES, WritableTable
 from microgate.settings.backend import Server
 from microgate.settings.model import Settings
@@ -61,7 +60,7 @@ class Office:
 
     @contextlib.asynccontextmanager
     async def open(self):
-        keep, *_ = jobs.jobs(PLAN, self.settings, self.region, self.counter, self.counter)
+        keep, *_ = jobs.jobs(PLAN, self.settings, self.region, Brokers(), self.counter, self.counter)
         task = asyncio.ensure_future(keep(None))
         try:
             yield self
@@ -174,47 +173,15 @@ def test_a_source_that_fails_is_tried_again_ever_more_slowly(monkeypatch):
     run(main())
 
 
-@pytest.mark.parametrize(
-    ("url", "user", "expected"),
-    [
-        ("amqp://a:b@h", ("", ""), ["amqp://a:b@h:5672/%2F?heartbeat=5"]),
-        ("amqps://a:b@h:1/v", ("", ""), ["amqps://a:b@h:1/v?heartbeat=5"]),
-        ("amqp://a:b@h:1/%2Fx", ("c", "d@"), ["amqp://c:d%40@h:1/%2Fx?heartbeat=5"]),
-        (
-            "amqp://a:p%40s@carbon/carbon?brokerlist='tcp://h:5672'",
-            ("", ""),
-            ["amqp://a:p%40s@h:5672/carbon?heartbeat=5"],
-        ),
-        (
-            "amqp://a:b@c/v?failover='roundrobin'&brokerlist='tcp://h:1?retries='5';tcp://[::1]:2?ssl='true''",
-            ("", ""),
-            ["amqp://a:b@h:1/v?heartbeat=5", "amqps://a:b@[::1]:2/v?heartbeat=5"],
-        ),
-        ("amqp://h", ("", ""), ["amqp://guest:guest@h:5672/%2F?heartbeat=5"]),
-    ],
-)
-def test_addresses_of_brokers(url, user, expected):
-    assert [address.text for address in amqp.addresses(url, *user)] == expected
-
-
-@pytest.mark.parametrize(
-    "url", ["", "h", "http://h", "amqp://", "amqp://a:b@h:x/", "amqp://a:b@c/v?brokerlist='tcp://'"]
-)
-def test_an_address_that_is_none_says_how_it_is_written(url):
-    with pytest.raises(SettingsError, match="is no address of a broker") as failed:
-        amqp.addresses(url)
-    assert "brokerlist" in (failed.value.hint or "")
-
-
 def test_what_is_in_use_is_listed():
     settings = _settings(
         realtime=RealtimeRevocation(enable_realtime_message_retrieval=True),
         persistent=PersistentRevocation(enable_persistent_storage_retrieval=True, use_default=True),
     )
-    assert [source.name for source in jobs.sources(PLAN, settings)] == [
+    assert [source.name for source in jobs.sources(PLAN, settings, Brokers())] == [
         "broker of revocations",
         "etcd store of revocations",
         "file /nowhere/revoked.txt",
     ]
-    assert jobs.jobs(PLAN, Settings(), bytearray()) == []
+    assert jobs.jobs(PLAN, Settings(), bytearray(), Brokers()) == []
     assert jobs.unready(Settings(), bytearray())() == ""

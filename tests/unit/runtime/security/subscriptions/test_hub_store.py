@@ -11,11 +11,15 @@ TITLE = "Shop: über & co."
 
 def _store():
     store = HubStore()
+    _fill(store)
+    return store
+
+
+def _fill(store):
     store.add("application-key-mappings", [{"appId": 1, "consumerKey": "web", "keyType": "SANDBOX"}])
     store.add("applications", [{"id": 1, "uuid": "u-1", "name": "Web", "subName": "alice", "policy": "Large"}])
     store.add("apis", [{"apiId": 5, "provider": "bob", "name": TITLE, "version": "1.0.0"}])
     store.add("subscriptions", [_subscription("UNBLOCKED", 10)])
-    return store
 
 
 def _subscription(state, timestamp=0):
@@ -51,12 +55,21 @@ def test_swapped_notifications_do_not_bring_an_old_state_back():
     store = _store()
     event = {"applicationId": 1, "apiId": 5, "policyId": "Gold"}
     assert store.apply("SUBSCRIPTIONS_UPDATE", 30, event | {"subscriptionState": "BLOCKED"})
-    assert store.apply("SUBSCRIPTIONS_UPDATE", 20, event | {"subscriptionState": "UNBLOCKED"})
+    assert not store.apply("SUBSCRIPTIONS_UPDATE", 20, event | {"subscriptionState": "UNBLOCKED"})
     assert _state(store) == "BLOCKED"
-    assert store.apply("SUBSCRIPTIONS_DELETE", 25, event)
+    assert not store.apply("SUBSCRIPTIONS_DELETE", 25, event)
     assert _state(store) == "BLOCKED"
     assert store.apply("SUBSCRIPTIONS_DELETE", 31, event)
     assert _state(store) == ""
+    assert not store.apply("SUBSCRIPTIONS_CREATE", 29, event | {"subscriptionState": "UNBLOCKED"})
+    assert _state(store) == ""
+    # What the hub lists is newer than all that it told before; what comes late is still late.
+    fresh = store.successor()
+    _fill(fresh)
+    assert _state(fresh) == "UNBLOCKED"
+    assert not fresh.apply("SUBSCRIPTIONS_UPDATE", 30, event | {"subscriptionState": "BLOCKED"})
+    assert fresh.apply("SUBSCRIPTIONS_UPDATE", 32, event | {"subscriptionState": "BLOCKED"})
+    assert _state(fresh) == "BLOCKED"
 
 
 def test_notifications_of_applications_and_apis():
@@ -72,6 +85,28 @@ def test_notifications_of_applications_and_apis():
     assert store.apply("APPLICATION_DELETE", 1, {"applicationId": 1})
     assert _state(store) is None
     assert not store.apply("POLICY_CREATE", 1, {})
+    assert not store.apply("APPLICATION_UPDATE", 1, {"applicationName": "of nobody"})
+    assert store.apply("API_DELETE", 1, {"apiId": 6})
+    assert store.api_id("New", "1") == ""
+
+
+def test_a_deleted_application_comes_back_with_a_newer_word_alone():
+    store = _store()
+    event = {"applicationId": 1, "applicationName": "Web"}
+    assert store.apply("APPLICATION_DELETE", 20, event)
+    assert not store.apply("APPLICATION_UPDATE", 19, event)
+    assert _state(store) is None
+    assert store.apply("APPLICATION_CREATE", 21, event)
+    assert _state(store) == "UNBLOCKED"
+
+
+@pytest.mark.parametrize("when", [True, "soon", "9" * 30, 1e300, -5, None, [7]])
+def test_a_time_that_is_none_stops_no_later_news(when):
+    store = _store()
+    event = {"applicationId": 1, "apiId": 5, "policyId": "Gold", "timeStamp": when}
+    store.apply("SUBSCRIPTIONS_UPDATE", 30, event | {"subscriptionState": "ON_HOLD"})
+    assert store.apply("SUBSCRIPTIONS_UPDATE", 31, event | {"subscriptionState": "BLOCKED"})
+    assert _state(store) == "BLOCKED"
 
 
 @pytest.mark.parametrize(
