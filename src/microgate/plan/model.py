@@ -136,6 +136,7 @@ class Operation(_Struct, frozen=True):
     tier: str = ""  # a resource policy's name, "" for Unlimited
     ip: IpRules | None = None
     forward_auth: ForwardAuth | None = None
+    cost: int = 1  # what a request takes of quotas and bursts
 
 
 class Api(_Struct, frozen=True):
@@ -187,14 +188,79 @@ class Subscribers(_Struct, frozen=True):
     blocked_applications: tuple[str, ...] = ()
 
 
-class Policy(_Struct, frozen=True):
-    """A rate-limit policy of policies.yaml (WSO2 §4)."""
+class Quota(_Struct, frozen=True):
+    """So many in each window. A fixed window begins where the clock is a multiple of its length, a sliding one nowhere."""
 
-    level: str  # resource, application or subscription
-    name: str
     count: int
     window_s: int
-    stop_on_quota: bool = True
+    sliding: bool = False
+
+
+class Burst(_Struct, frozen=True):
+    """A bucket of `size` tokens that is filled with `count` in `window_s` seconds, evenly."""
+
+    size: int
+    count: int
+    window_s: int
+
+
+class Bandwidth(_Struct, frozen=True):
+    """So many bytes of bodies in each fixed window; over it the next request is refused, or bodies flow slowly."""
+
+    bytes: int
+    window_s: int
+    direction: str = "both"  # "in" (of requests), "out" (of answers) or "both"
+    slows: bool = False
+
+
+class Allowance(_Struct, frozen=True):
+    """What a policy lets pass: all that is set holds."""
+
+    quota: Quota | None = None
+    burst: Burst | None = None
+    concurrency: int | None = None  # requests in flight
+    bandwidth: Bandwidth | None = None
+
+
+class Condition(_Struct, frozen=True):
+    """What is asked of a request. A pattern is found anywhere in a value unless it says otherwise."""
+
+    kind: str  # "header", "query", "claim" or "address"
+    name: str = ""  # of the header (lower case), the query parameter or the claim
+    pattern: str = ""
+    networks: tuple[str, ...] = ()  # addresses, networks in CIDR form, or ranges `first-last` with both ends
+    invert: bool = False
+
+
+class ConditionGroup(_Struct, frozen=True):
+    """Requests for which all conditions hold have an allowance of their own; of several groups the first decides."""
+
+    name: str
+    conditions: tuple[Condition, ...]
+    allowance: Allowance
+
+
+class Policy(_Struct, frozen=True):
+    """A rate-limit policy of policies.yaml (WSO2 §4), with what this gateway adds."""
+
+    level: str  # resource, application, subscription or custom
+    name: str
+    allowance: Allowance  # of requests that no group takes
+    stop_on_quota: bool = True  # False lets requests pass that are over it, and says so
+    groups: tuple[ConditionGroup, ...] = ()
+    weights: tuple[tuple[str, int], ...] = ()  # by status ("404") or class of it ("5xx"); 1 where nothing is said
+    shadow: bool = False  # counts, and logs what it would refuse
+    store: str = "node"  # where counts are kept: "node", or over nodes "fast" or "strict"
+    key_template: str = ""  # of a custom policy: who shares one allowance, with `$` variables
+
+
+class Block(_Struct, frozen=True):
+    """Callers that are shut out (WSO2 §11.3)."""
+
+    kind: str  # "api" (a base path), "user", "application" (`<owner>:<name>`) or "address"
+    value: str = ""
+    networks: tuple[str, ...] = ()  # as in `Condition`
+    invert: bool = False
 
 
 class Plan(_Struct, frozen=True):
@@ -205,6 +271,7 @@ class Plan(_Struct, frozen=True):
     apis: tuple[Api, ...]
     upstreams: tuple[Upstream, ...]
     policies: tuple[Policy, ...] = ()
+    blocks: tuple[Block, ...] = ()
     extensions: tuple[Module, ...] = ()
     subscribers: Subscribers | None = None
     format: int = FORMAT

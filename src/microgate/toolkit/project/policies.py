@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from microgate.plan.model import Policy
+from microgate.plan.model import Allowance, Policy, Quota
 from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean
 from microgate.toolkit.openapi.cursor import Cursor
@@ -97,4 +97,5 @@ def _read_policy(level: str, name: str, cursor: Cursor, reader: Reader) -> Polic
     stops = True if stop is None else reader.boolean(stop)
     if number is None or length is None or word is None or stops is None:
         return None
-    return Policy(level=level, name=name, count=number, window_s=length * SECONDS[word], stop_on_quota=stops)
+    quota = Quota(count=number, window_s=length * SECONDS[word])
+    return Policy(level=level, name=name, allowance=Allowance(quota=quota), stop_on_quota=stops)
