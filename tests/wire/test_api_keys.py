@@ -129,6 +129,12 @@ def test_keys_can_be_bound_to_addresses_and_pages(start):
     with start().connect() as client:
         assert ask(client, signed(permittedIP="10.0.0.0/8, 127.0.0.1")) == (200, None)
         assert ask(client, signed(permittedIP="::1,10.0.0.1")) == (403, 900908)
+        assert ask(client, signed(permittedIP="::ffff:127.0.0.1")) == (200, None)
+        # APIM writes both into every key that nobody bound.
+        assert ask(client, signed(permittedIP="", permittedReferer="")) == (200, None)
+        for nowhere in ([], [""], ",", " "):
+            assert ask(client, signed(permittedIP=nowhere)) == (403, 900908)
+            assert ask(client, signed(permittedReferer=nowhere), Referer="https://a.test/") == (403, 900908)
         key = signed(permittedReferer="www.shop.test/*,*.page.test/a")
         assert ask(client, key) == (403, 900908)
         assert ask(client, key, Referer="https://www.shop.test/cart") == (200, None)

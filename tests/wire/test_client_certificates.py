@@ -7,6 +7,7 @@ from cryptography import x509
 
 from harness.authority import CLIENT, SERVER, authority, make
 from harness.certified import ALERT, Certified, listing
+from harness.client import Client
 from harness.credentials import bearer
 from harness.waiting import wait_until
 
@@ -42,6 +43,9 @@ def test_r13_only_good_certificates_pass(certified):
     for tls12 in (False, True):
         assert {name: certified.call(client, tls12=tls12) for name, client in bad.items()} == dict.fromkeys(bad, ALERT)
     assert certified.call(None) == (401, 900901)
+    with Client(running.https, tls=certified.tls(None)) as client:
+        said = client.get("/a").body
+    assert b"Make sure you have given a client certificate that this API accepts" in said
     assert "the certificate of a client was refused: " in running.output
     count = f"microgate_client_certificates_refused_total {2 * len(bad)}"
     wait_until(lambda: count in running.metrics(), "they are counted")

@@ -10,17 +10,19 @@ if TYPE_CHECKING:
     from microgate.plan.model import Api, KeyPlace, Operation, Requirement, Security
 
 TOKENS = {"oauth2", "jwt"}
+MANDATORY = "mandatory"
 
 
 def text(api: Api, operation: Operation) -> str:
     """What a caller needs, parts that are all needed divided by commas."""
     security = operation.security
     parts: list[str] = []
+    if api.mutual_tls:
+        parts.append("mutual_tls" if api.mutual_tls == MANDATORY else "mutual_tls if shown")
     if security.opened_by:
-        parts.append("open")
+        # A certificate that the API demands is demanded of those too who need nothing else.
+        parts += [] if api.mutual_tls == MANDATORY else ["open"]
     else:
-        if api.mutual_tls:
-            parts.append("mutual_tls" if api.mutual_tls == "mandatory" else "mutual_tls if shown")
         parts.append(_alternatives(security) if security.alternatives else _schemes(security))
         if security.bound_tokens:
             parts.append(f"bound tokens: {security.bound_tokens}")
@@ -67,7 +69,7 @@ def facts(api: Api, operation: Operation) -> dict[str, Any]:
     """The same for machines. `alternatives` are null where `schemes` and `scopes` say it all."""
     security = operation.security
     return {
-        "open": bool(security.opened_by),
+        "open": bool(security.opened_by) and api.mutual_tls != MANDATORY,
         "openedBy": security.opened_by,
         "schemes": security.schemes,
         "scopes": security.scopes,

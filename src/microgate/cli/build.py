@@ -69,7 +69,11 @@ COMMAND = Command(
     arguments=(Argument("PROJECT", "the project folder"),),
     options=(
         Option(("-d", "--deployment-config"), "TOML file to use instead of `conf/deployment-config.toml`", "FILE"),
-        Option(("-o", "--output"), "write the artefact here instead of `PROJECT/target/NAME`", "FILE"),
+        Option(
+            ("-o", "--output"),
+            "write the artefact here instead of `PROJECT/target/NAME`; missing folders are made",
+            "FILE",
+        ),
     ),
     about="The artefact's SHA-256 digest goes to standard output. The same project gives the same bytes, wherever and by "
     "whomever it is built. A build that fails leaves an older artefact as it was.",

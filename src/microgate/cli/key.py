@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from microgate.runtime.security.api_keys.key_book import KeyBook, Record
 
 LONGEST_SECONDS = 100 * 365 * 86_400
-ACTIONS = ("create", "list", "revoke", "rotate")
+_BOUNDS = ("consumer", "application", "scope", "tier", "type", "api", "address", "referer", "lifetime")
+# The options that each action takes beside the store.
+_TAKEN = {"create": (*_BOUNDS, "output"), "list": ("output",), "revoke": (), "rotate": ("grace", "output")}
+ACTIONS = tuple(_TAKEN)
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
@@ -33,8 +36,21 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         raise UsageError(f"`{action}` needs the id of a key", "`microgate key list` shows them")
     if action in ("create", "list") and key_id:
         raise UsageError(f"unexpected argument `{key_id}`", f"`{action}` takes no id")
+    _reject_strangers(arguments)
     {"create": _create, "list": _list, "revoke": _revoke, "rotate": _rotate}[action](book, arguments, console)
     return 0
+
+
+def _reject_strangers(arguments: argparse.Namespace) -> None:
+    """Say which option means nothing to the action, rather than to leave its user in good faith."""
+    taken = _TAKEN[arguments.action]
+    for option in COMMAND.options:
+        name = option.flags[-1].removeprefix("--")
+        given = getattr(arguments, name)
+        if name in taken or name == "store" or given in ("", 0, [], None, "production"):
+            continue
+        takers = " and ".join(f"`{action}`" for action in ACTIONS if name in _TAKEN[action])
+        raise UsageError(f"`{arguments.action}` takes no `--{name}`", f"it is for {takers}")
 
 
 def _create(book: KeyBook, arguments: argparse.Namespace, console: Console) -> None:
@@ -53,7 +69,7 @@ def _create(book: KeyBook, arguments: argparse.Namespace, console: Console) -> N
         key_type=arguments.type.upper(),
         apis=tuple(_api(text) for text in arguments.api),
         addresses=tuple(_network(text) for text in arguments.address),
-        referers=tuple(_text(text, "--referer") for text in arguments.referer),
+        referers=tuple(_page(text) for text in arguments.referer),
         expires=now + arguments.lifetime if arguments.lifetime else 0,
     )
     _hand_out(book.create(record), record, arguments, console)
@@ -101,8 +117,8 @@ def _new_id() -> str:
 
 
 def _text(text: str, flag: str) -> str:
-    if not text.isprintable() or len(text) > 256:
-        raise UsageError(f"`{flag}` takes at most 256 printable characters")
+    if not text.isprintable() or len(text) > 256 or (text and not text.strip()):
+        raise UsageError(f"`{flag}` takes 1 to 256 printable characters")
     return text
 
 
@@ -117,13 +133,24 @@ def _api(text: str) -> tuple[str, str]:
     return name, version
 
 
+def _page(text: str) -> str:
+    if not text:
+        raise UsageError("`--referer` is empty, and no page is called so", "write `shop.example.com/*`")
+    return _text(text, "--referer")
+
+
 def _network(text: str) -> str:
     try:
-        return str(ipaddress.ip_network(text, strict=False))
+        return str(ipaddress.ip_network(text))
     except ValueError:
-        raise UsageError(
-            f"`{text}` is neither an address nor a network", "write `192.0.2.1` or `192.0.2.0/24`"
-        ) from None
+        pass
+    try:
+        wider = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        hint = "write `192.0.2.1` or `192.0.2.0/24`"
+        raise UsageError(f"`{text}` is neither an address nor a network", hint) from None
+    hint = f"did you mean the network `{wider}` or the address `{text.partition('/')[0]}`?"
+    raise UsageError(f"`{text}` is an address inside a network", hint)
 
 
 def _moment(seconds: int) -> str:

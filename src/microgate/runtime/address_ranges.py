@@ -32,7 +32,9 @@ class Ranges:
     def __bool__(self) -> bool:
         return bool(self._starts)
 
-    def __contains__(self, address: int) -> bool:
+    def __contains__(self, address: int | None) -> bool:
+        if address is None:
+            return False
         position = bisect_right(self._starts, address) - 1
         return position >= 0 and address <= self._ends[position]
 

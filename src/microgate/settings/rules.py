@@ -3,6 +3,7 @@
 Each rule looks at one concern and reports all it finds. `load.py` runs them last.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping
 
 from microgate.diagnostics import Report
@@ -149,6 +150,7 @@ def _issuer(issuer: JwtIssuer, table: str, finder: Finder) -> None:
     if issuer.access_tokens_only and not issuer.audience:
         message = f"`{table}.accessTokensOnly` needs `{table}.audience`: RFC 9068 has every resource know its own name"
         finder.found(catalogue.CONTRADICTION, f"{table}.accessTokensOnly", message, "add `audience`")
+    _audience(issuer, table, finder)
     if issuer.discovery:
         _discovery(issuer, table, finder)
     if issuer.jwks_url:
@@ -160,6 +162,16 @@ def _issuer(issuer: JwtIssuer, table: str, finder: Finder) -> None:
             finder.found(
                 catalogue.WEAK, key, f"`{key}` fetches keys in the clear, so who is on the way can forge tokens"
             )
+
+
+def _audience(issuer: JwtIssuer, table: str, finder: Finder) -> None:
+    """An empty list may be meant as nobody or as anybody; nothing is checked, as where the key is missing."""
+    key = f"{table}.audience"
+    if not issuer.audience and finder.is_set(key):
+        message = f"`{key}` is empty, so tokens for any audience are taken"
+        finder.found(catalogue.WEAK, key, message, "name the audiences; or remove the key, if that is what you want")
+    elif not all(one.strip() for one in issuer.audience):
+        finder.found(catalogue.RANGE, key, f"`{key}` has an empty name", "remove it")
 
 
 def _discovery(issuer: JwtIssuer, table: str, finder: Finder) -> None:
@@ -187,6 +199,18 @@ def backends(settings: Settings, finder: Finder) -> None:
     elif not settings.backend.verify_hostname:
         key = "httpClients.verifyHostname"
         finder.found(catalogue.WEAK, key, f"`{key}` is false, so any trusted certificate passes for any backend")
+
+
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE)
+
+
+def proof_origins(settings: Settings, finder: Finder) -> None:
+    """What is no origin would never be the one of a proof."""
+    key = "dpopConfig.origins"
+    for origin in settings.dpop.origins:
+        if not _ORIGIN.fullmatch(origin):
+            hint = "an origin has no path and no final slash, as in `https://api.example.com`"
+            finder.found(catalogue.ADDRESS, key, f"`{key}` has `{origin}`, which is no origin", hint)
 
 
 def name_servers(settings: Settings, finder: Finder) -> None:
@@ -300,6 +324,7 @@ RULES: tuple[Rule, ...] = (
     issuers,
     key_manager,
     backends,
+    proof_origins,
     name_servers,
     revocations,
     header_names,

@@ -15,6 +15,16 @@ ISSUER = f'[[jwtTokenConfig]]\nissuer = "https://id.example"\n{KEY}\n'
 # Text of a file, the line and code of the one error in it, what it says, and what the hint says.
 FOUND = "[[jwtTokenConfig]]\nissuer = 'https://a/t'\ndiscovery = true\n"
 WRONG = [
+    (f"{ISSUER}audience = ['']\n", 4, "MG504", "`jwtTokenConfig[0].audience` has an empty name", "remove"),
+    (
+        "[dpopConfig]\norigins = ['https://a.test/']\n",
+        2,
+        "MG512",
+        "`https://a.test/`, which is no origin",
+        "final slash",
+    ),
+    ("[dpopConfig]\norigins = ['a.test']\n", 2, "MG512", "`a.test`, which is no origin", "https://"),
+    ("[dpopConfig]\norigins = ['https://']\n", 2, "MG512", "which is no origin", ""),
     ("[listenerConfig\n", 1, "MG501", "a table without its closing `]`", ""),
     ("a = 1\nb = \n", 2, "MG501", "no value where one belongs", "stands in quotes"),
     ("a = 1\na = 2\n", 2, "MG501", "a key that is set already", ""),
@@ -277,6 +287,8 @@ def test_weak_choices_are_warned_of(configure):
     for text in (
         "[httpClients]\ndisableSslVerification = true\n",
         "[httpClients]\nverifyHostname = false\n",
+        ISSUER + "audience = []\n",
+        ISSUER + "audience = ''\n",
         ISSUER.replace("https://id.example/jwks", "http://id.example/jwks"),
     ):
         assert "MG514" in configure(text).codes

@@ -21,11 +21,22 @@ _TCP_INFO = getattr(socket, "TCP_INFO", None)
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+_MAPPED_BITS = 96  # of ::ffff:0:0/96, where IPv4 addresses stand among those of IPv6
+
+
+def _unmapped(network: Network) -> Network:
+    """IPv4 that is written as IPv6 (RFC 4291 §2.5.5.2), as what it is."""
+    inner = getattr(network.network_address, "ipv4_mapped", None)
+    if inner is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return ipaddress.IPv4Network((inner, network.prefixlen - _MAPPED_BITS))
+
+
 class TrustedProxies:
     """The networks whose word about a client is believed (`listenerConfig.trustedProxies`)."""
 
     def __init__(self, networks: tuple[str, ...]) -> None:
-        self._networks: tuple[Network, ...] = tuple(ipaddress.ip_network(text, strict=False) for text in networks)
+        self._networks: tuple[Network, ...] = tuple(_unmapped(ipaddress.ip_network(text)) for text in networks)
         # A Unix socket's peer is on this machine; it is trusted when somebody is.
         self.trusts_unix = bool(networks)
 

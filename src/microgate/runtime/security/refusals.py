@@ -69,6 +69,11 @@ OPAQUE = Reason("auth.opaque.unknown", "the access token is not known")
 _WSO2_REALM = 'realm="WSO2 API Microgateway"'
 _WSO2_TEXT = ', error="invalid token" , error_description="The access token expired"'
 
+_CERTIFICATE = (
+    f"{faults.INVALID_CREDENTIALS.message}. Make sure you have given a client certificate that this API accepts"
+)
+_API_KEY = f"{faults.INVALID_CREDENTIALS.message}. Make sure you have given the correct API key"
+
 # The challenge of each kind of credential, in the order in which they are sent.
 _CHALLENGES = {
     "oauth2": 'Bearer realm="microgate"',
@@ -148,7 +153,15 @@ class Refusals:
             challenge = (prefix + self._wso2_challenge()).encode()
             return Fault(reason.kind, reason, headers=((b"WWW-Authenticate", challenge),))
         lines = tuple((b"WWW-Authenticate", self._challenge(text, reason).encode()) for text in self._challenges)
-        return Fault(reason.kind, reason, headers=lines)
+        return Fault(reason.kind, reason, description=self._description(reason), headers=lines)
+
+    def _description(self, reason: Reason) -> str:
+        """What to mend, where the sentence of 3.x speaks of an access token to callers who have none; "" keeps it."""
+        if reason.kind is not faults.INVALID_CREDENTIALS:
+            return ""
+        if reason.startswith("auth.mutual_tls."):
+            return _CERTIFICATE
+        return _API_KEY if reason.startswith("auth.api_key.") or self._schemes == ("api_key",) else ""
 
     @staticmethod
     def _challenge(text: str, reason: Reason) -> str:

@@ -157,14 +157,43 @@ def _response_cache(cursor: Cursor, reader: Reader) -> bool | None:
     return reader.boolean(enabled)
 
 
+_SECURITY_TYPES = ("oauth2", "jwt", "basic_auth", "api_key", "mutual_ssl")
+# What the same things are called elsewhere, in OpenAPI for one.
+_OTHER_WORDS = {
+    "oauth": "oauth2",
+    "bearer": "oauth2",
+    "opaque": "oauth2",
+    "openidconnect": "oauth2",
+    "basic": "basic_auth",
+    "key": "api_key",
+    "mtls": "mutual_ssl",
+    "mutualtls": "mutual_ssl",
+    "certificate": "mutual_ssl",
+}
+
+
+def _security_type(word: str) -> str:
+    """The word for what is called by another one, "" for what is not known."""
+    plain = word.lower().replace("_", "").replace("-", "").replace(" ", "")
+    known = {one.replace("_", ""): one for one in _SECURITY_TYPES}
+    return known.get(plain) or _OTHER_WORDS.get(plain) or nearest(word, _SECURITY_TYPES)
+
+
 def _application_security(cursor: Cursor, reader: Reader) -> ApplicationSecurity | None:
+    if not cursor.is_mapping:
+        words = [item.text for item in cursor.items()] if cursor.is_list else [cursor.text]
+        named = ", ".join(_security_type(word) or "basic_auth" for word in words if word) or "basic_auth"
+        reader.wrong(cursor, "a mapping", f"write `{{security-types: [{shown(named)}]}}`")
+        return None
     if not reader.mapping(cursor, ("security-types", "optional")):
         return None
     optional = cursor.get("optional")
     types = cursor.get("security-types")
     found = ApplicationSecurity([], bool(reader.boolean(optional)) if optional is not None else False)
     for item in [] if types is None else reader.items(types):
-        word = reader.choice(item, ("oauth2", "jwt", "basic_auth", "api_key", "mutual_ssl"))
+        meant = _security_type(item.text or "")
+        hint = f"did you mean `{meant}`?" if meant else ""
+        word = reader.choice(item, _SECURITY_TYPES, hint)
         if word is not None:
             found.types.append(Located(word, item.spot))
     return found

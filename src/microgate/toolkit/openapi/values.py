@@ -83,7 +83,7 @@ class Reader:
         self.wrong(cursor, f"a number from {low:g} to {high:g}" if high < MAX_INTEGER else f"a number, {low:g} or more")
         return None
 
-    def choice(self, cursor: Cursor, choices: Iterable[str]) -> str | None:
+    def choice(self, cursor: Cursor, choices: Iterable[str], hint: str = "") -> str | None:
         """One of some words, whatever their case; as the words are spelt in `choices`."""
         words = {word.lower(): word for word in choices}
         value = cursor.text
@@ -91,7 +91,7 @@ class Reader:
             return words[value.lower()]
         names = [f"`{word}`" for word in words.values()]
         expected = names[0] if len(names) == 1 else " or ".join((", ".join(names[:-1]), names[-1]))
-        self.wrong(cursor, expected, did_you_mean(value or "", words.values()))
+        self.wrong(cursor, expected, hint or did_you_mean(value or "", words.values()))
         return None
 
     def items(self, cursor: Cursor) -> list[Cursor]:

@@ -24,6 +24,14 @@ def test_membership(address, trusted):
     assert (address in TRUSTED) is trusted
 
 
+@pytest.mark.parametrize("written", ["::ffff:10.0.0.0/104", "::ffff:10.1.2.3"])
+def test_ipv4_that_is_written_as_ipv6_is_ipv4(written):
+    proxies = TrustedProxies((written,))
+    assert "10.1.2.3" in proxies
+    assert "::ffff:10.1.2.3" in proxies
+    assert "11.1.2.3" not in proxies
+
+
 def test_nobody_is_trusted_by_default():
     assert "127.0.0.1" not in TrustedProxies(())
     assert not TrustedProxies(()).trusts_unix

@@ -152,7 +152,7 @@ def holder_of(record: Record) -> KeyHolder:
     holder.until = record.expires or float("inf")
     holder.revocation_keys = (marks.of_value(record.id.encode()),)
     holder.claims = {"key_id": record.id}
-    holder.bind(list(record.addresses), list(record.referers))
+    holder.bind(record.addresses or None, record.referers or None)
     return holder
 
 

@@ -10,15 +10,16 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from microgate.runtime import faults
+from microgate.runtime.address_ranges import Ranges, number_of
 from microgate.runtime.exchange import Consumer
 from microgate.runtime.security import refusals
 from microgate.runtime.security.refusals import Reason, TokenError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from microgate.plan.model import Api
     from microgate.runtime.exchange import Exchange
-
-    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 API = Reason("auth.api_key.api")
 ADDRESS = Reason("auth.api_key.address", kind=faults.API_KEY_FORBIDDEN)
@@ -33,25 +34,30 @@ class KeyHolder(Consumer):
     def __init__(self, name: str, *, key_type: str = "PRODUCTION", scopes: frozenset[str] = frozenset()) -> None:
         super().__init__(name, "api_key", key_type=key_type, scopes=scopes)
         self.apis: frozenset[tuple[str, str]] | None = None
-        self.networks: tuple[Network, ...] = ()
-        self.referers: tuple[str, ...] = ()
+        self.networks: Ranges | None = None  # None for anywhere
+        self.referers: tuple[str, ...] | None = None  # None for any page or none
         self.bound = False  # to addresses or pages, which each request is held against
         self.scoped = False  # its scopes are all it may use; a signed key may use any (WSO2 §6.7)
 
-    def bind(self, addresses: list[str], referers: list[str]) -> None:
-        """Raises TokenError for an address that is none: a key whose bounds cannot be read is good for nothing."""
-        try:
-            self.networks = tuple(ipaddress.ip_network(text, strict=False) for text in addresses)
-        except ValueError:
-            raise TokenError(refusals.CLAIMS) from None
-        self.referers = tuple(text.lower() for text in referers)
-        self.bound = bool(self.networks or self.referers)
+    def bind(self, addresses: Iterable[str] | None, referers: Iterable[str] | None) -> None:
+        """None binds to nothing, and an empty list to nowhere: such a key is good for nobody.
+
+        Raises TokenError for an address that is none: a key whose bounds cannot be read is good for nothing.
+        """
+        if addresses is not None:
+            try:
+                self.networks = Ranges(str(ipaddress.ip_network(text, strict=False)) for text in addresses)
+            except ValueError:
+                raise TokenError(refusals.CLAIMS) from None
+        if referers is not None:
+            self.referers = tuple(text.lower() for text in referers)
+        self.bound = addresses is not None or referers is not None
 
     def check(self, exchange: Exchange) -> None:
         """Raise TokenError where the request comes from elsewhere than the key is for."""
-        if self.networks and not self._is_near(exchange.client):
+        if self.networks is not None and number_of(exchange.client) not in self.networks:
             raise TokenError(ADDRESS)
-        if self.referers:
+        if self.referers is not None:
             given = b",".join(exchange.values(b"referer")).decode("latin-1").lower()
             # The pages of a key are written with and without their scheme.
             forms = (given, given.partition("://")[2])
@@ -62,14 +68,6 @@ class KeyHolder(Consumer):
         """Whether the key names the API."""
         apis = self.apis or ()
         return (api.name, api.version) in apis or (api.name, "*") in apis
-
-    def _is_near(self, client: str) -> bool:
-        try:
-            address = ipaddress.ip_address(client)
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return any(one in network for network in self.networks for one in (address, mapped) if one is not None)
 
 
 def is_unscoped(consumer: Consumer | None) -> bool:
@@ -92,10 +90,13 @@ def pairs_of(value: Any) -> frozenset[tuple[str, str]] | None:
     return frozenset(found)
 
 
-def texts_of(value: Any) -> list[str]:
-    """The members of a claim that is a list, or a string with commas, as APIM writes it. Raises TokenError."""
-    if value is None:
-        return []
+def texts_of(value: Any) -> list[str] | None:
+    """The members of a claim that is a list, or a string with commas, as APIM writes it. Raises TokenError.
+
+    None where the claim is missing, or the empty string: APIM writes that into each key that nobody bound.
+    """
+    if value is None or value == "":
+        return None
     members = value.split(",") if isinstance(value, str) else value
     if not isinstance(members, list) or not all(isinstance(member, str) for member in members):
         raise TokenError(refusals.CLAIMS)

@@ -21,12 +21,16 @@ def check(project: ResolvedProject, report: Report) -> None:
             name = f"`{source.method} {shown(source.path)}`"
             # An operation without schemes would let everybody in and nobody could say who opened it.
             assert security.opened_by or security.schemes
+            mutual = api.source.extensions.mutual_ssl
+            certified = mutual is not None and mutual.value == "mandatory"
             if security.opened_by:
-                report.add(source.at.diagnostic(catalogue.OPEN_OPERATION, f"{name} is open: {security.opened_by}"))
+                state = "asks for a client certificate and nothing else" if certified else "is open"
+                report.add(source.at.diagnostic(catalogue.OPEN_OPERATION, f"{name} {state}: {security.opened_by}"))
             elif () in security.alternatives:
                 asked = source.security or api.source.security
                 assert api.reading == LITERAL
                 assert asked is not None
                 assert asked.allows_nobody_known
-                message = f"{name} is open to callers without a credential: {asked.asked} at {asked.at.where}"
+                beside = " beside the API's client certificate" if certified else ""
+                message = f"{name} is open to callers without a credential{beside}: {asked.asked} at {asked.at.where}"
                 report.add(source.at.diagnostic(catalogue.OPEN_OPERATION, message))

@@ -34,7 +34,7 @@ def asks(client="192.0.2.7", referer=b""):
 )
 def test_pages(pattern, referer, good):
     holder = KeyHolder("me")
-    holder.bind([], [pattern])
+    holder.bind(None, [pattern])
     if good:
         holder.check(asks(referer=referer))
     else:
@@ -48,6 +48,10 @@ def test_pages(pattern, referer, good):
         ("192.0.2.0/24", "192.0.2.7", True),
         ("192.0.2.0/24", "::ffff:192.0.2.7", True),
         ("192.0.2.8", "192.0.2.7", False),
+        ("::ffff:192.0.2.7", "192.0.2.7", True),
+        ("::ffff:192.0.2.7", "::ffff:192.0.2.7", True),
+        ("::ffff:192.0.2.0/120", "192.0.2.7", True),
+        ("::ffff:192.0.2.8", "192.0.2.7", False),
         ("2001:db8::/32", "2001:db8::1", True),
         ("2001:db8::/32", "192.0.2.7", False),
         ("0.0.0.0/0", "unix", False),
@@ -55,7 +59,7 @@ def test_pages(pattern, referer, good):
 )
 def test_addresses(network, client, good):
     holder = KeyHolder("me")
-    holder.bind([network], [])
+    holder.bind([network], None)
     if good:
         holder.check(asks(client))
     else:
@@ -70,6 +74,9 @@ def test_a_list_of_apis_that_cannot_be_read_is_refused(claim):
 
 
 def test_lists_come_in_two_shapes():
+    assert texts_of(None) is None
+    assert texts_of("") is None
+    assert texts_of([]) == texts_of(" , ") == []
     assert texts_of("a, b,,") == texts_of(["a", " b "]) == ["a", "b"]
     for claim in (1, [1], {"a": 1}):
         with pytest.raises(TokenError):
