@@ -40,6 +40,10 @@ def _backend(label: str, status: int, code: int, description: str, *, retryable:
     return Kind(label, status, code, "Runtime Error", description, 500, "warning", retryable)
 
 
+def _throttled(label: str, code: int) -> Kind:
+    return Kind(label, 429, code, "Message throttled out", "You have exceeded your quota", 429)
+
+
 _UNCLASSIFIED = "Unclassified Authentication Failure"
 _CONNECT = "Error connecting to the back end"
 
@@ -142,6 +146,25 @@ SUBSCRIPTIONS_UNAVAILABLE = Kind(
 )
 BACKEND_TOKEN = Kind(
     "auth.backend_token", 503, 900900, _UNCLASSIFIED, "The token for the backend cannot be made", 500, "warning", True
+)
+
+# The texts of limits and blocks are 3.x's, slips included (WSO2 §7.3).
+THROTTLED_API = _throttled("throttle.api", 900800)
+THROTTLED_RESOURCE = _throttled("throttle.resource", 900802)
+THROTTLED_APPLICATION = _throttled("throttle.application", 900803)
+THROTTLED_SUBSCRIPTION = _throttled("throttle.subscription", 900804)
+THROTTLED_CUSTOM = _throttled("throttle.custom", 900806)
+BLOCKED = Kind(
+    "throttle.blocked", 403, 900805, "Message blocked", "You have been blocked from accesing the resource", 403
+)
+POLICY_MISSING = Kind(
+    "throttle.policy_missing",
+    500,
+    900809,
+    "Internal server error occured",
+    "POLICY ENFORCEMENT ERROR",
+    500,
+    "error",
 )
 
 BAD_REQUEST = _plain("http.bad_request", 400, "The request is malformed")
