@@ -156,8 +156,9 @@ def ids(store):
     return [line.split()[0] for line in run_key("list", "--store", str(store)).splitlines()[1:]]
 
 
-def test_keys_of_a_store_live_and_die_without_a_restart(gateway, tmp_path):
-    store = tmp_path / "keys.db"
+@pytest.mark.parametrize("name", ["keys.db", "keys.json"])
+def test_keys_of_a_store_live_and_die_without_a_restart(gateway, tmp_path, name):
+    store = tmp_path / name
     first = run_key("create", "--store", str(store), "--consumer", "billing")
     running = gateway(API, settings=f'[apikey]\nstore = "{store}"\n[runtimeConfig]\nworkers = 2\n')
     with running.connect() as client, running.connect() as second, running.connect() as third:
@@ -184,15 +185,44 @@ def test_keys_of_a_store_have_scopes_and_apis(gateway, tmp_path):
         assert ask(client, read[:-1] + ("a" if read[-1] != "a" else "b")) == (401, 900901)
 
 
-def test_a_store_that_breaks_leaves_the_last_keys_in_use(gateway, tmp_path):
-    store = tmp_path / "keys.db"
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("keys.db", lambda _: b"garbage" * 1000),
+        ("keys.json", lambda _: b"\0garbage" * 1000),
+        ("keys.json", lambda good: good[:-30]),
+        ("keys.json", lambda _: b""),
+    ],
+)
+def test_a_store_that_breaks_leaves_the_last_keys_in_use(gateway, tmp_path, name, broken):
+    store = tmp_path / name
     key = run_key("create", "--store", str(store), "--consumer", "a")
+    good = store.read_bytes()
     running = gateway(API, settings=f'[apikey]\nstore = "{store}"\n')
     with running.connect() as client:
         assert ask(client, key) == (200, None)
-        store.write_bytes(b"garbage" * 1000)
+        store.write_bytes(broken(good))
         wait_until(lambda: "last stay in use" in running.output, "the complaint")
         assert ask(client, key) == (200, None)
+        store.write_bytes(good)
+        run_key("revoke", "--store", str(store), ids(store)[0])
+        wait_until(lambda: ask(client, key) == (401, 900901), "it is followed again")
+    assert running.output.count("last stay in use") == 1
+    assert "Traceback" not in running.output
+
+
+def test_a_store_that_everybody_may_write_is_not_read(gateway, tmp_path):
+    store = tmp_path / "keys.json"
+    first = run_key("create", "--store", str(store), "--consumer", "a")
+    running = gateway(API, settings=f'[apikey]\nstore = "{store}"\n')
+    with running.connect() as client:
+        assert ask(client, first) == (200, None)
+        store.chmod(0o666)
+        late = run_key("create", "--store", str(store), "--consumer", "b")
+        wait_until(lambda: "may be written by everybody" in running.output, "the complaint")
+        assert (ask(client, late), ask(client, first)) == ((401, 900901), (200, None))
+    with pytest.raises(AssertionError, match="may be written by everybody"):
+        gateway(API, settings=f'[apikey]\nstore = "{store}"\n')
 
 
 def test_a_rotated_key_has_a_successor(gateway, tmp_path):

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import argparse
 
     from microgate.cli.console import Console
-    from microgate.runtime.security.api_keys.key_book import KeyBook, Record
+    from microgate.runtime.security.api_keys.key_book import KeyBook
+    from microgate.runtime.security.api_keys.key_records import Record
 
 LONGEST_SECONDS = 100 * 365 * 86_400
 _BOUNDS = ("consumer", "application", "scope", "tier", "type", "api", "address", "referer", "lifetime")
@@ -54,7 +55,7 @@ def _reject_strangers(arguments: argparse.Namespace) -> None:
 
 
 def _create(book: KeyBook, arguments: argparse.Namespace, console: Console) -> None:
-    from microgate.runtime.security.api_keys.key_book import Record
+    from microgate.runtime.security.api_keys.key_records import Record
 
     if not arguments.consumer:
         raise UsageError("--consumer is missing", "say whom the key is for")
@@ -166,7 +167,9 @@ COMMAND = Command(
         Argument("ID", "key to revoke or rotate", default=""),
     ),
     options=(
-        Option(("--store",), "file of the keys, as `apikey.store` names it", "FILE"),
+        Option(
+            ("--store",), "file of the keys, as `apikey.store` names it: `.json` for a document, else SQLite", "FILE"
+        ),
         Option(("--consumer",), "whom a new key is for", "NAME", default=""),
         Option(("--application",), "application that calls with it", "NAME", default=""),
         Option(("--scope",), "scope to grant; several with blanks or commas", "SCOPE", repeated=True),

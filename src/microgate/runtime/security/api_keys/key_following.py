@@ -16,8 +16,9 @@ import msgspec
 
 from microgate.errors import KeyMaterialError
 from microgate.runtime.exchange import Application
-from microgate.runtime.security.api_keys.key_book import KeyBook, Record, digest_of, is_well_formed
+from microgate.runtime.security.api_keys.key_book import KeyBook
 from microgate.runtime.security.api_keys.key_holders import KeyHolder
+from microgate.runtime.security.api_keys.key_records import Record, digest_of, is_well_formed
 from microgate.runtime.security.refusals import Reason, TokenError
 from microgate.runtime.security.revocation import marks
 
@@ -99,13 +100,15 @@ class FollowedBook:
         self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
     def _take(self, found: Reading) -> None:
+        before = self._records
         if found.whole:
             self._records = {}
         self._records.update(found.changes)
         self._last = found.last
         self._stamp = found.stamp
         self._inode = found.inode
-        if found.changes or found.whole:
+        # A document is read as a whole some times after each change.
+        if self._records != before if found.whole else found.changes:
             self.on_change()
 
     def _read(self) -> Reading | None:
@@ -117,10 +120,12 @@ class FollowedBook:
         stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
         if stamp == self._stamp:
             return None
+        self._book.prove_permissions()
         settled = time.time() - status.st_mtime > SETTLED_SECONDS
-        last, changes = self._book.changes(self._last)
-        whole = last < self._last or stamp[1] != self._inode
-        if whole:
+        whole = stamp[1] != self._inode or self._last == 0
+        last, changes = self._book.changes(0 if whole else self._last)
+        if last < self._last and not whole:
+            whole = True
             last, changes = self._book.changes(0)
         return Reading(stamp if settled else None, stamp[1], whole, last, changes)
 

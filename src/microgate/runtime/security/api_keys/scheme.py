@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from microgate.errors import KeyMaterialError
 from microgate.runtime.security import key_places, refusals
-from microgate.runtime.security.api_keys.key_book import PREFIX
 from microgate.runtime.security.api_keys.key_holders import API, KeyHolder, pairs_of, texts_of
+from microgate.runtime.security.api_keys.key_records import PREFIX
 from microgate.runtime.security.recalling import keyed_digest, recall_by
 from microgate.runtime.security.refusals import Reason, TokenError
 from microgate.runtime.security.tokens import claims
@@ -221,7 +221,9 @@ def prove(settings: Settings) -> None:
         if not Path(settings.api_key.store).exists():
             hint = f"make it with its first key: microgate key create --store {settings.api_key.store}"
             raise KeyMaterialError(f"`apikey.store`: there is no `{settings.api_key.store}`", hint)
-        KeyBook(Path(settings.api_key.store)).records()
+        book = KeyBook(Path(settings.api_key.store))
+        book.prove_permissions()
+        book.records()
 
 
 def verification_key(settings: Settings) -> VerificationKey:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from microgate.plan.model import KeyPlace
-from microgate.runtime.security.api_keys import key_book
+from microgate.runtime.security.api_keys import key_records
 from microgate.runtime.security.api_keys.key_holders import KeyHolder, pairs_of, texts_of
 from microgate.runtime.security.key_places import remover
 from microgate.runtime.security.refusals import TokenError
@@ -101,10 +101,10 @@ def test_keys_are_taken_out_of_targets(target, left):
 
 
 def test_a_changed_key_is_not_well_formed():
-    key = key_book.new_key().encode()
-    assert key_book.is_well_formed(key)
+    key = key_records.new_key().encode()
+    assert key_records.is_well_formed(key)
     for position in range(len(key)):
         other = b"A" if key[position : position + 1] != b"A" else b"B"
-        assert not key_book.is_well_formed(key[:position] + other + key[position + 1 :])
+        assert not key_records.is_well_formed(key[:position] + other + key[position + 1 :])
     for garbage in (b"", b"mgk_", key + b"a", key[:-1], b"mgk_" + b"\xff" * 46):
-        assert not key_book.is_well_formed(garbage)
+        assert not key_records.is_well_formed(garbage)
