@@ -51,6 +51,15 @@ class Linker:
         self._accounting = accounting
         self._https_port = https_port
         self.identify = identify.link(settings)
+        self.page_rules: model.Cors | None = None  # of what has no rules of its own
+        self._pages: AnswerStage | None = None
+        self.preflights: tuple[Stage, ...] = ()
+        if settings.pages.cors_configuration_enabled:
+            from microgate.runtime import cors
+
+            self.page_rules = cors.of_settings(settings)
+            self._pages = cors.own_answer_stage(self.page_rules)
+            self.preflights = (cors.own_preflight_stage(self.page_rules),)
         self._answer_stages = _answer_stages(settings)
 
     def link(self, target: Target) -> Operation:
@@ -84,7 +93,7 @@ class Linker:
             stages=tuple(stage for seat, _ in pipeline.SEATS if (stage := seats.get(seat)) is not None),
             forward=self._backends.forward(api, operation),
             limit=limit,
-            page_rules=api.cors,
+            pages=_pages(api.cors),
         )
         return target.linked
 
@@ -94,9 +103,17 @@ class Linker:
         made = services.make(path)
         labels = Labels(index=target.index, api="", version="", operation_id=path[1:], method="", route=path)
         target.linked = self.operation(
-            labels, stages=(self.identify, *made.stages), forward=made.forward, limit=made.max_body_bytes
+            labels,
+            stages=(self.identify, *made.stages),
+            forward=made.forward,
+            limit=made.max_body_bytes,
+            pages=self._pages,
         )
         return target.linked
+
+    def own(self, labels: Labels, stage: Stage) -> Operation:
+        """A resource of the gateway's own that one stage answers."""
+        return self.operation(labels, stages=(self.identify, *self.preflights, stage), pages=self._pages)
 
     def operation(
         self,
@@ -105,18 +122,13 @@ class Linker:
         stages: tuple[Stage, ...] = (),
         forward: Forward | None = None,
         limit: int = -1,
-        page_rules: model.Cors | None = None,
+        pages: AnswerStage | None = None,
     ) -> Operation:
-        """What passes these stages; `limit` is of the request's body, in bytes."""
-        answer_stages = self._answer_stages
-        if page_rules is not None:
-            from microgate.runtime import cors
-
-            answer_stages = (*answer_stages, cors.answer_stage(page_rules))
+        """What passes these stages; `limit` is of the request's body, in bytes, and `pages` lets pages read the answer."""
         return Operation(
             stages=stages,
             forward=forward or _nowhere,
-            answer_stages=answer_stages,
+            answer_stages=self._answer_stages if pages is None else (*self._answer_stages, pages),
             end_hooks=(self._accounting.link(labels),),
             max_body_bytes=limit,
             wso2_statuses=self._settings.compatibility.statuses == "wso2",
@@ -137,6 +149,14 @@ class Linker:
         from microgate.runtime.security.revocation import stage as revocation
 
         return revocation.link(self._security, operation)
+
+
+def _pages(rules: model.Cors | None) -> AnswerStage | None:
+    if rules is None:
+        return None
+    from microgate.runtime import cors
+
+    return cors.answer_stage(rules)
 
 
 def _nowhere(exchange: Exchange) -> None:
