@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from microgate.plan import model
     from microgate.runtime.cors import Site, Sites
     from microgate.runtime.exchange import Exchange
-    from microgate.runtime.pipeline import Operation
     from microgate.runtime.regions import Regions
+    from microgate.runtime.throttling.context import ThrottlingContext
     from microgate.settings.model import Settings
 
 log = logging.getLogger("microgate.assembly")
@@ -80,17 +80,14 @@ class Gateway:
         self._door = Door(settings, self._clients, self, own_names, counter)
         # Without a listener of our own, HTTPS is spoken by what stands in front, where clients expect it.
         https_port = services.https_port or transport.HTTPS_PORT
-        self._linker = Linker(settings, self._security, self._backends, self._accounting, https_port)
+        self._throttling = _throttling(plan, settings, services)
+        self._linker = Linker(settings, self._security, self._throttling, self._backends, self._accounting, https_port)
         self._begin = self._accounting.begin
         self._identify = self._linker.identify
         self._unrouted = self._linker.operation(
             Labels(index=0, api="", version="", operation_id="", method="", route="")
         )
-        if self._linker.page_rules is not None:
-            from microgate.runtime import cors
-
-            plan = cors.settled(plan, self._linker.page_rules)
-        self._services = BuiltIns(self._security, self._linker.preflights)
+        self._services = BuiltIns(self._security)
         own = rows(plan)[-1]
         targets = {path: _service_target(path, own.index) for path in self._services.paths}
         routes = [*self._routes(plan), *self._health_routes(own), *self._key_set_routes(own)]
@@ -136,29 +133,22 @@ class Gateway:
 
     def _miss(self, exchange: Exchange, fault: Fault) -> None:
         """Answer an exchange for which no operation was found; pages may read it where they may read the API's answers."""
-        site = self._site_of(exchange)
-        if site is not None and exchange.method == "OPTIONS" and fault.kind is faults.METHOD_NOT_ALLOWED:
+        site = self._sites.find(exchange) if self._sites is not None else None
+        if site is None:
+            self.refuse(exchange, fault)
+            return
+        self._begin()
+        if exchange.method == "OPTIONS" and fault.kind is faults.METHOD_NOT_ALLOWED:
             exchange.operation = site.preflight
-            self._begin()
             pipeline.run(exchange, site.preflight)
             return
-        self._fail(exchange, fault, self._unrouted if site is None else site.other)
+        exchange.operation = site.other
+        self._identify(exchange)
+        exchange.fail(fault)
 
     def refuse(self, exchange: Exchange, fault: Fault) -> None:
-        """Answer an exchange that is malformed; one whose API can be told has the fields that let its pages read why."""
-        # A head that never became complete has no fields, and so no origin.
-        site = self._site_of(exchange) if exchange.lines else None
-        self._fail(exchange, fault, self._unrouted if site is None else site.other)
-
-    def refuse_unrouted(self, exchange: Exchange, fault: Fault) -> None:
-        """Answer an exchange that belongs to nothing; it has its ids and its log line all the same."""
-        self._fail(exchange, fault, self._unrouted)
-
-    def _site_of(self, exchange: Exchange) -> Site | None:
-        return self._sites.find(exchange) if self._sites is not None else None
-
-    def _fail(self, exchange: Exchange, fault: Fault, operation: Operation) -> None:
-        exchange.operation = operation
+        """Answer an exchange that belongs to no operation or is malformed; it has its ids and its log line all the same."""
+        exchange.operation = self._unrouted
         self._begin()
         self._identify(exchange)
         exchange.fail(fault)
@@ -189,6 +179,8 @@ class Gateway:
     def begin_drain(self) -> None:
         """From now on every answer is the last on its connection; idle connections are closed."""
         self._door.keeps = self._token_door.keeps = False
+        if self._throttling is not None:
+            self._throttling.begin_drain()
         for member in tuple(self._clients.members):
             cast("ServerConnection", member).begin_drain()
 
@@ -223,7 +215,7 @@ class Gateway:
     def _health_routes(self, labels: Labels) -> list[Route[Target]]:
         """`/health` below no API (WSO2 §14.2). Its target is linked from the start."""
         target = Target(cast("model.Api", None), cast("model.Operation", None), labels.index)
-        target.linked = self._linker.own(labels, health.link())
+        target.linked = self._linker.operation(labels, stages=(self._identify, health.link()))
         template = parse_template("/*")
         return [Route((), "/health", template, method, target, "health") for method in HEALTH_METHODS]
 
@@ -233,7 +225,7 @@ class Gateway:
         if stage is None:
             return []
         target = Target(cast("model.Api", None), cast("model.Operation", None), labels.index)
-        target.linked = self._linker.own(labels, stage)
+        target.linked = self._linker.operation(labels, stages=(self._identify, stage))
         base_path, path = assertions.KEY_SET_PATH
         template = parse_template(path)
         return [Route((), base_path, template, method, target, "key_set") for method in ("GET", "HEAD")]
@@ -245,7 +237,7 @@ class Gateway:
         preflight = cors.preflight_stage(rules, self._router.find)
         return cors.Site(
             preflight=self._linker.operation(labels, stages=(self._identify, preflight)),
-            other=self._linker.operation(labels, pages=cors.answer_stage(rules)),
+            other=self._linker.operation(labels, page_rules=rules),
         )
 
 
@@ -255,7 +247,7 @@ class _TokenEntrance:
     def __init__(self, gateway: Gateway, services: dict[str, Target]) -> None:
         self._router = Router(_service_routes(services))
         self._serve = gateway._serve  # noqa: SLF001 - the same gateway behind another router
-        self.refuse = gateway.refuse_unrouted
+        self.refuse = gateway.refuse
         self.forget = gateway.forget
 
     def accept(self, exchange: Exchange) -> None:
@@ -279,6 +271,15 @@ def _service_routes(services: dict[str, Target]) -> list[Route[Target]]:
         for path, target in services.items()
         for method in built_in_services.METHODS
     ]
+
+
+def _throttling(plan: model.Plan, settings: Settings, services: Services) -> ThrottlingContext | None:
+    """What limits share; its code is not imported where a project limits nothing."""
+    if not plan.policies:
+        return None
+    from microgate.runtime.throttling.context import ThrottlingContext
+
+    return ThrottlingContext(plan, settings, services.regions.limits, services.slot)
 
 
 def assemble(plan: model.Plan, settings: Settings, services: Services) -> Gateway:

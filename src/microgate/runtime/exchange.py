@@ -110,6 +110,7 @@ class Consumer:
         "credential",
         "issuer",
         "key_type",
+        "limits",
         "must_subscribe",
         "name",
         "revocation_keys",
@@ -130,6 +131,7 @@ class Consumer:
         self.application_details: Application | None = None  # None where nobody has said anything
         self.must_subscribe: bool | None = None  # to the API; None: as the settings have it
         self.subscriptions: dict[str, Subscription] = {}  # by API id, as far as they were looked up
+        self.limits: dict[str, Any] = {}  # what it is counted in, by API id; throttling keeps it here
         self.assertion = b""  # a token for backends that came with the credential
         self.consumer_key = ""  # of the application, "" where nobody knows
         self.issuer = ""
@@ -192,6 +194,7 @@ class Exchange:
         "operation",
         "passing",
         "path",
+        "quota",
         "request_complete",
         "request_id",
         "request_id_in",
@@ -240,6 +243,7 @@ class Exchange:
         self.consumer: Consumer | None = None
         self.beside: tuple[Consumer, ...] = ()  # others who vouched together with the consumer
         self.certificate: ClientCertificate | None = None  # set where an API uses certificates
+        self.quota: Any = None  # of the limits that counted it the one that is nearest to its end
         self.upstream: Upstream | None = None
         self.upstream_name = ""
         self.upstream_started = 0.0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from microgate.runtime.pipeline import AnswerStage, Forward, Stage
     from microgate.runtime.security.context import SecurityContext
     from microgate.runtime.security.services.built_in_services import BuiltIns
+    from microgate.runtime.throttling.context import ThrottlingContext
     from microgate.runtime.upstreams.backends import Backends
     from microgate.settings.model import Settings
 
@@ -43,24 +44,29 @@ class Linker:
     """Links the operations of one generation in one worker."""
 
     def __init__(
-        self, settings: Settings, security: SecurityContext, backends: Backends, accounting: Accounting, https_port: int
+        self,
+        settings: Settings,
+        security: SecurityContext,
+        throttling: ThrottlingContext | None,
+        backends: Backends,
+        accounting: Accounting,
+        https_port: int,
     ) -> None:
+        """`throttling` is None where the project limits nothing."""
         self._settings = settings
+        self._throttling = throttling
         self._security = security
         self._backends = backends
         self._accounting = accounting
         self._https_port = https_port
         self.identify = identify.link(settings)
-        self.page_rules: model.Cors | None = None  # of what has no rules of its own
-        self._pages: AnswerStage | None = None
-        self.preflights: tuple[Stage, ...] = ()
-        if settings.pages.cors_configuration_enabled:
-            from microgate.runtime import cors
-
-            self.page_rules = cors.of_settings(settings)
-            self._pages = cors.own_answer_stage(self.page_rules)
-            self.preflights = (cors.own_preflight_stage(self.page_rules),)
         self._answer_stages = _answer_stages(settings)
+        self._limit_fields: tuple[AnswerStage, ...] = ()
+        if throttling is not None:
+            from microgate.runtime.throttling import fields
+
+            stage = fields.link(settings.throttling.rate_limit_headers)
+            self._limit_fields = () if stage is None else (stage,)
 
     def link(self, target: Target) -> Operation:
         """The operation of an API."""
@@ -76,6 +82,7 @@ class Linker:
             "authorise": authorise.link(self._security, api, operation),
             "removal": key_places.link(self._security, operation),
             "subscription": subscriptions.link(self._security, api, operation),
+            "throttle": self._throttling_stage(api, operation),
             "credentials": assertions.link(self._security, api, operation),
         }
         limit = self._settings.listener.max_entity_body_size
@@ -93,7 +100,8 @@ class Linker:
             stages=tuple(stage for seat, _ in pipeline.SEATS if (stage := seats.get(seat)) is not None),
             forward=self._backends.forward(api, operation),
             limit=limit,
-            pages=_pages(api.cors),
+            page_rules=api.cors,
+            answers=self._limit_fields if seats["throttle"] is not None else (),
         )
         return target.linked
 
@@ -103,17 +111,9 @@ class Linker:
         made = services.make(path)
         labels = Labels(index=target.index, api="", version="", operation_id=path[1:], method="", route=path)
         target.linked = self.operation(
-            labels,
-            stages=(self.identify, *made.stages),
-            forward=made.forward,
-            limit=made.max_body_bytes,
-            pages=self._pages,
+            labels, stages=(self.identify, *made.stages), forward=made.forward, limit=made.max_body_bytes
         )
         return target.linked
-
-    def own(self, labels: Labels, stage: Stage) -> Operation:
-        """A resource of the gateway's own that one stage answers."""
-        return self.operation(labels, stages=(self.identify, *self.preflights, stage), pages=self._pages)
 
     def operation(
         self,
@@ -122,13 +122,19 @@ class Linker:
         stages: tuple[Stage, ...] = (),
         forward: Forward | None = None,
         limit: int = -1,
-        pages: AnswerStage | None = None,
+        page_rules: model.Cors | None = None,
+        answers: tuple[AnswerStage, ...] = (),
     ) -> Operation:
-        """What passes these stages; `limit` is of the request's body, in bytes, and `pages` lets pages read the answer."""
+        """What passes these stages; `limit` is of the request's body, in bytes."""
+        answer_stages = (*self._answer_stages, *answers)
+        if page_rules is not None:
+            from microgate.runtime import cors
+
+            answer_stages = (*answer_stages, cors.answer_stage(page_rules))
         return Operation(
             stages=stages,
             forward=forward or _nowhere,
-            answer_stages=self._answer_stages if pages is None else (*self._answer_stages, pages),
+            answer_stages=answer_stages,
             end_hooks=(self._accounting.link(labels),),
             max_body_bytes=limit,
             wso2_statuses=self._settings.compatibility.statuses == "wso2",
@@ -143,20 +149,19 @@ class Linker:
 
         return client_certificates.link(self._security, api, operation)
 
+    def _throttling_stage(self, api: model.Api, operation: model.Operation) -> Stage | None:
+        if self._throttling is None:
+            return None
+        from microgate.runtime.throttling import stage as throttling
+
+        return throttling.link(self._throttling, api, operation)
+
     def _revocation_stage(self, operation: model.Operation) -> Stage | None:
         if self._security.revocations is None:
             return None
         from microgate.runtime.security.revocation import stage as revocation
 
         return revocation.link(self._security, operation)
-
-
-def _pages(rules: model.Cors | None) -> AnswerStage | None:
-    if rules is None:
-        return None
-    from microgate.runtime import cors
-
-    return cors.answer_stage(rules)
 
 
 def _nowhere(exchange: Exchange) -> None:

@@ -18,6 +18,7 @@ from microgate.runtime.observability.log_gate import LogGate
 from microgate.runtime.regions import Regions
 from microgate.runtime.security.certificates.replay import open_region
 from microgate.runtime.security.revocation import memory as revocation
+from microgate.runtime.throttling import table
 from microgate.runtime.tls import ServerTls
 
 if TYPE_CHECKING:
@@ -51,7 +52,11 @@ def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premise
         assemble=assemble,
         ledger=Ledger(),
         log_gate=LogGate(),
-        regions=Regions(replays=open_region(slots), revocations=revocation.make_memory(settings)),
+        regions=Regions(
+            replays=open_region(slots),
+            revocations=revocation.make_memory(settings),
+            limits=table.open_region(slots, settings.throttling.max_keys),
+        ),
     )
 
 

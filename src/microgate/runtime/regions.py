@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import mmap
 
     from microgate.runtime.security.certificates.replay import ReplayRegion
+    from microgate.runtime.throttling.table import LimitRegion
 
 
 class Regions(NamedTuple):
@@ -18,3 +19,4 @@ class Regions(NamedTuple):
 
     replays: ReplayRegion | None = None  # proofs of possession that were used
     revocations: mmap.mmap | None = None  # what was revoked
+    limits: LimitRegion | None = None  # what callers have used up

@@ -23,6 +23,7 @@ from microgate.runtime.security.tokens import certificates, keys
 if TYPE_CHECKING:
     import mmap
     import socket
+    from collections.abc import Callable
 
     from microgate.plan.model import Plan
     from microgate.runtime.channel import Seat, Switchboard
@@ -77,17 +78,32 @@ def _hub_jobs(desk: Desk) -> list[Job]:
 
 def list_leading_jobs(desk: Desk) -> list[Job]:
     """What only the generation does that answers for the gateway."""
+    waits, jobs = _revocation_jobs(desk)
+    return [
+        *observability.leading_jobs(desk.plan, desk.metrics, desk.ledger, desk.admin, waits),
+        *jobs,
+        *_limit_jobs(desk),
+    ]
+
+
+def _revocation_jobs(desk: Desk) -> tuple[Callable[[], str], list[Job]]:
+    """What the gateway has to wait for before it is ready, and the work."""
     memory = desk.regions.revocations
     if memory is None or not desk.settings.revocation.in_use:
-        return observability.leading_jobs(desk.plan, desk.metrics, desk.ledger, desk.admin, str)
+        return str, []
     from microgate.runtime.security.revocation import jobs as revocation
 
     counted = Metrics(desk.metrics, desk.plan, desk.workers)
     waits = revocation.unready(desk.settings, memory)
-    return [
-        *observability.leading_jobs(desk.plan, desk.metrics, desk.ledger, desk.admin, waits),
-        *revocation.jobs(desk.plan, desk.settings, memory, desk.brokers, counted.counter, counted.gauge),
-    ]
+    return waits, revocation.jobs(desk.plan, desk.settings, memory, desk.brokers, counted.counter, counted.gauge)
+
+
+def _limit_jobs(desk: Desk) -> list[Job]:
+    if desk.regions.limits is None or not desk.plan.policies:
+        return []
+    from microgate.runtime.throttling import jobs as throttling
+
+    return throttling.jobs(desk.regions.limits, Metrics(desk.metrics, desk.plan, desk.workers))
 
 
 class Steward:

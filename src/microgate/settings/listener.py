@@ -133,3 +133,10 @@ class Compatibility(Section, frozen=True):
     statuses: Annotated[Literal["standard", "wso2"], acts("`wso2` brings the exact statuses and texts of 3.x back")] = (
         "standard"
     )
+    unauthenticated_tier: Annotated[
+        Literal["limits", "inert"],
+        acts("`inert`: the tier `Unauthenticated` limits nobody, as in 3.x without a traffic manager"),
+    ] = "limits"
+    shared_default_tier: Annotated[
+        bool, acts("callers without an application share one count of the tier `Default`, as in 3.x")
+    ] = False

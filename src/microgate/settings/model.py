@@ -20,7 +20,6 @@ from microgate.settings.listener import (
     Runtime,
     ServerCertificate,
 )
-from microgate.settings.pages import Pages
 from microgate.settings.revocation import Revocation
 from microgate.settings.section import acts, later, restricts
 from microgate.settings.security import (
@@ -64,7 +63,6 @@ __all__ = [
     "Listener",
     "MutualTls",
     "Names",
-    "Pages",
     "ResponseLimits",
     "Revocation",
     "Runtime",
@@ -107,7 +105,6 @@ class Settings(msgspec.Struct, frozen=True, rename="camel"):
     mutual_tls: MutualTls = msgspec.field(name="mutualSSLConfig", default=MutualTls())
     dpop: Dpop = msgspec.field(name="dpopConfig", default=Dpop())
     security: Security = Security()
-    pages: Pages = msgspec.field(name="corsConfiguration", default=Pages())
     validation: Validation = msgspec.field(name="validationConfig", default=Validation())
     throttling: Throttling = msgspec.field(name="throttlingConfig", default=Throttling())
     key_manager: KeyManager = msgspec.field(name="keyManager", default=KeyManager())

@@ -1,10 +1,10 @@
-"""Settings of rate limits that are shared with a traffic manager; limits of one gateway need none."""
+"""Settings of rate limits: how they are counted here, and how they are shared with a traffic manager."""
 
 from typing import Annotated, Literal
 
 import msgspec
 
-from microgate.settings.section import Section, later, restricts
+from microgate.settings.section import Section, acts, later, restricts
 
 
 class DataRetriever(Section, frozen=True):
@@ -88,8 +88,15 @@ class Binary(Section, frozen=True):
 
 
 class Throttling(Section, frozen=True):
-    """Limits shared by several gateways through a traffic manager."""
+    """Limits of this gateway, and limits shared by several gateways through a traffic manager."""
 
+    rate_limit_headers: Annotated[
+        Literal["none", "standard", "legacy", "both"],
+        acts("what answers tell of limits: `RateLimit` and `RateLimit-Policy` (standard), `X-RateLimit-…` (legacy)"),
+    ] = "standard"
+    max_keys: Annotated[
+        int, acts("counts that are kept at a time; further callers share some", low=1_000, high=20_000_000)
+    ] = 1_000_000
     enabled_global_tm_event_publishing: Annotated[bool, restricts("let a traffic manager decide", switch=True)] = (
         msgspec.field(name="enabledGlobalTMEventPublishing", default=False)
     )

@@ -14,26 +14,7 @@ ISSUER = f'[[jwtTokenConfig]]\nissuer = "https://id.example"\n{KEY}\n'
 
 # Text of a file, the line and code of the one error in it, what it says, and what the hint says.
 FOUND = "[[jwtTokenConfig]]\nissuer = 'https://a/t'\ndiscovery = true\n"
-PAGES = "[corsConfiguration]\ncorsConfigurationEnabled = true\n"
 WRONG = [
-    (
-        f"{PAGES}accessControlAllowOrigins = ['https://a.test/']\n",
-        3,
-        "MG512",
-        "`https://a.test/`, which is no",
-        "slash",
-    ),
-    (f"{PAGES}accessControlAllowOrigins = ['a.test']\n", 3, "MG512", "`a.test`, which is no origin", ""),
-    (f"{PAGES}accessControlAllowHeaders = ['X Y']\n", 3, "MG504", "`X Y`, which is no name of a header", ""),
-    (f"{PAGES}accessControlAllowMethods = ['GET POST']\n", 3, "MG504", "`GET POST`, which is no method", ""),
-    (
-        f"{PAGES}accessControlAllowCredentials = true\n",
-        3,
-        "MG507",
-        "any origin is refused by browsers",
-        "list the origins",
-    ),
-    (f"{PAGES}accessControlAllowOrigin = ['*']\n", 3, "MG502", "unknown key", "accessControlAllowOrigins"),
     (f"{ISSUER}audience = ['']\n", 4, "MG504", "`jwtTokenConfig[0].audience` has an empty name", "remove"),
     (
         "[dpopConfig]\norigins = ['https://a.test/']\n",
@@ -300,13 +281,6 @@ def test_a_switched_off_table_needs_no_warnings(configure):
     assert off.findings == []
     on = configure(ISSUER + "[analytics.fileUpload]\nenable = true\n" + keys)
     assert on.codes == ["MG510", "MG510", "MG510"]
-
-
-def test_pages_without_their_switch_are_warned_of(configure):
-    found = configure(ISSUER + "[corsConfiguration]\naccessControlAllowOrigins = ['https://a.test']\n")
-    assert found.codes == ["MG510"]
-    off = ISSUER + "[corsConfiguration]\ncorsConfigurationEnabled = false\naccessControlAllowOrigins = ['*']\n"
-    assert configure(off).findings == []
 
 
 def test_weak_choices_are_warned_of(configure):

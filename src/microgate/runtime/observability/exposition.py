@@ -49,6 +49,7 @@ _COUNTER_HELP = {
     "service_calls": "Calls to services that a request waited for, such as introspection.",
     "service_call_failures": "Those of them that brought no answer, or one of 500 and above.",
     "proofs_replayed": "Proofs of possession (DPoP) that had been used before.",
+    "limit_keys_sharing": "Keys of rate limits that found no room in the table and share a count with others.",
     "proofs_without_room": "Proofs of possession that were refused because a worker remembers as many as it can.",
 }
 assert set(_COUNTER_HELP) == set(COUNTERS)
@@ -60,6 +61,7 @@ _GAUGE_HELP = {
     "token_verdicts": "Verdicts on tokens that are remembered.",
     "token_verdict_bytes": "Memory that is reckoned for them.",
     "revocations": "Revocations in force.",
+    "limit_keys": "Keys of rate limits that are counted.",
 }
 assert set(_GAUGE_HELP) == set(GAUGES)
 

@@ -47,6 +47,13 @@ FLAGS: dict[str, str] = {
     faults.TOKEN_SERVICE.label: "UF",
     faults.TOKEN_SERVICE_BUSY.label: "UO",
     faults.TOKEN_SERVICE_TIMEOUT.label: "UT",
+    faults.THROTTLED_API.label: "RL",
+    faults.THROTTLED_RESOURCE.label: "RL",
+    faults.THROTTLED_SUBSCRIPTION.label: "RL",
+    faults.THROTTLED_APPLICATION.label: "RL",
+    faults.THROTTLED_CUSTOM.label: "RL",
+    faults.BLOCKED.label: "UAEX",
+    faults.POLICY_MISSING.label: NO_FLAG,
     faults.NO_ENDPOINT.label: "NC",  # no cluster
     faults.ADDRESS.label: "UAEX",
     faults.TRANSPORT.label: NO_FLAG,

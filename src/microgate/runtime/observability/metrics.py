@@ -69,6 +69,7 @@ COUNTERS = (
     "service_call_failures",
     "proofs_replayed",
     "proofs_without_room",
+    "limit_keys_sharing",
 )
 GAUGES = (
     "active_requests",  # changed by `beginner` and `recorder`
@@ -77,6 +78,7 @@ GAUGES = (
     "token_verdicts",
     "token_verdict_bytes",
     "revocations",
+    "limit_keys",
 )
 
 UNROUTED = 0  # the row of requests that belong to no operation

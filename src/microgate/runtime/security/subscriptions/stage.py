@@ -34,6 +34,7 @@ _REASONS: dict[str, Reason] = {one: one for one in (BLOCKED, CONSUMER_BLOCKED, M
 
 PRODUCTION = "PRODUCTION"
 SUPER_TENANT = "carbon.super"
+_TIER_LEVELS = frozenset({"subscription", "application"})  # of limits, by which a subscription's tier is asked for
 # Credentials that belong to an application; an API key says itself what it is good for.
 _OF_APPLICATIONS = frozenset({"jwt", "oauth2"})
 _ALLOWED = frozenset({"UNBLOCKED", "TIER_UPDATE_PENDING"})
@@ -167,7 +168,7 @@ class Subscriptions:
 
 
 def load(settings: Settings, plan: Plan | None, channel: Channel | None) -> Subscriptions | None:
-    """What a worker knows of subscriptions; None where neither settings nor project speak of any."""
+    """What a worker knows of subscriptions; None where neither settings nor project speak of any, and no limit asks for tiers."""
     project = plan.subscribers if plan is not None else None
     demanded = settings.security.validate_subscriptions or any(
         (
@@ -180,7 +181,9 @@ def load(settings: Settings, plan: Plan | None, channel: Channel | None) -> Subs
         from microgate.runtime.security.subscriptions.hub_records import HubRecords
 
         hub = HubRecords(channel)
-    return Subscriptions(settings, project, hub) if demanded or project is not None or hub is not None else None
+    tiers = plan is not None and any(policy.level in _TIER_LEVELS for policy in plan.policies)
+    wanted = demanded or tiers or project is not None or hub is not None
+    return Subscriptions(settings, project, hub) if wanted else None
 
 
 def prove(settings: Settings, plan: Plan) -> None:

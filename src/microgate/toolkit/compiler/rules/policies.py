@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
 from microgate.toolkit.compiler.resolve import UNLIMITED
-from microgate.toolkit.compiler.rules.unsupported import REMOVE
 from microgate.toolkit.nearest import did_you_mean
 from microgate.toolkit.openapi.tree import shown
 
@@ -27,8 +26,6 @@ def _check_tier(tier: Located[str], project: ResolvedProject, report: Report) ->
     # Tiers of APIs and of operations alike are resource policies (WSO2 §4).
     policies = project.policies.get("resource", {})
     if tier.value in policies:
-        message = f"not supported yet: throttling (the tier `{shown(tier.value)}`)"
-        report.add(tier.at.diagnostic(catalogue.NOT_SUPPORTED_YET, message, REMOVE))
         return
     hint = did_you_mean(tier.value, [*policies, UNLIMITED], "define it under `resourcePolicies` in policies.yaml")
     message = f"the policy `{shown(tier.value)}` is not defined"

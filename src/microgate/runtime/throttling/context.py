@@ -1,0 +1,56 @@
+"""What the throttling stages of one worker share: the table of counts, the clock, the policies, and what is counted of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microgate.runtime.throttling.clock import LimitClock
+from microgate.runtime.throttling.limits import Counting, Limit
+from microgate.runtime.throttling.table import Table, open_region
+
+if TYPE_CHECKING:
+    from microgate.plan.model import Plan
+    from microgate.runtime.throttling.table import LimitRegion
+    from microgate.settings.model import Settings
+
+_OWN_CAPACITY = 10_000  # keys, where no memory is shared
+
+# Which policies a level has its tiers from; API tiers are resource policies (WSO2 §4).
+_SPACES = {
+    "api": "resource",
+    "resource": "resource",
+    "subscription": "subscription",
+    "application": "application",
+    "custom": "custom",
+    "unauthenticated": "subscription",
+}
+
+
+class ThrottlingContext:
+    """`slot` is the worker's; `region` is None where nothing is shared."""
+
+    def __init__(self, plan: Plan, settings: Settings, region: LimitRegion | None, slot: int) -> None:
+        self.plan = plan
+        self.settings = settings
+        self.table = Table(region or open_region(1, _OWN_CAPACITY), slot)
+        self.clock = LimitClock(self.table)
+        self.counting = Counting(self.table, self.clock)
+        self._policies = {(policy.level, policy.name): policy for policy in plan.policies}
+        self._spaces = {policy.level for policy in plan.policies}
+        self._limits: dict[tuple[str, str], Limit | None] = {}
+        self.table.claim()
+
+    def has(self, level: str) -> bool:
+        """Whether the project has policies of which this level could use one."""
+        return _SPACES[level] in self._spaces
+
+    def limit(self, level: str, tier: str) -> Limit | None:
+        """The limit of a tier, None where the project has no such policy."""
+        if (level, tier) not in self._limits:
+            policy = self._policies.get((_SPACES[level], tier))
+            self._limits[level, tier] = None if policy is None else Limit(policy, level, self.counting)
+        return self._limits[level, tier]
+
+    def begin_drain(self) -> None:
+        """A successor takes the worker's column over."""
+        self.table.give_up()

@@ -1,0 +1,40 @@
+"""What clients are told of their limits: RateLimit and RateLimit-Policy, and the older X-RateLimit fields where settings say so.
+
+Of all limits that a request counted in, the one that is nearest to its end is told. Refusals tell it too; Retry-After is theirs.
+Source: draft-ietf-httpapi-ratelimit-headers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from microgate.runtime.exchange import Exchange
+    from microgate.runtime.pipeline import AnswerStage
+
+NONE, STANDARD, LEGACY, BOTH = "none", "standard", "legacy", "both"
+
+
+def link(form: str) -> AnswerStage | None:
+    """The stage of answers; None where nothing is told."""
+
+    def tell(exchange: Exchange, lines: list[bytes]) -> None:
+        tightest = exchange.quota
+        if tightest is not None:
+            bound, left, now = tightest
+            lines.append(b"RateLimit: %b;r=%d;t=%d" % (bound.told, left, bound.counter.wait_s(now) + 0.999))
+            lines.append(bound.policy_field)
+
+    def tell_older(exchange: Exchange, lines: list[bytes]) -> None:
+        tightest = exchange.quota
+        if tightest is not None:
+            bound, left, now = tightest
+            lines.append(b"X-RateLimit-Limit: %d" % bound.counter.limit)
+            lines.append(b"X-RateLimit-Remaining: %d" % left)
+            lines.append(b"X-RateLimit-Reset: %d" % (bound.counter.wait_s(now) + 0.999))
+
+    def tell_both(exchange: Exchange, lines: list[bytes]) -> None:
+        tell(exchange, lines)
+        tell_older(exchange, lines)
+
+    return {NONE: None, STANDARD: tell, LEGACY: tell_older, BOTH: tell_both}[form]

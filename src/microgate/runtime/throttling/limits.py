@@ -1,0 +1,119 @@
+"""A policy, linked in one worker: which counters it has for a key, and what is answered where they say no."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from microgate.runtime import faults
+from microgate.runtime.faults import Fault
+from microgate.runtime.throttling.buckets import BucketCounter
+from microgate.runtime.throttling.table import digest
+from microgate.runtime.throttling.windows import FixedCounter, SlidingCounter, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from microgate.plan.model import Allowance, Policy
+    from microgate.runtime.throttling.clock import LimitClock
+    from microgate.runtime.throttling.table import Table
+
+# Who refuses at a level (WSO2 §7.3). Nobody subscribes to what is open, so its limit speaks as a subscription's.
+KINDS = {
+    "api": faults.THROTTLED_API,
+    "resource": faults.THROTTLED_RESOURCE,
+    "subscription": faults.THROTTLED_SUBSCRIPTION,
+    "application": faults.THROTTLED_APPLICATION,
+    "custom": faults.THROTTLED_CUSTOM,
+    "unauthenticated": faults.THROTTLED_SUBSCRIPTION,
+}
+
+
+class Counter(Protocol):
+    """What a key has used. `now` is of the monotonic clock, in seconds."""
+
+    limit: int
+
+    def take(self, now: float, cost: int) -> int:
+        """What is left after taking `cost`; below zero where nothing was taken because it is more than is left."""
+
+    def give_back(self, cost: int) -> None:
+        """Undo a `take` whose request was refused by another counter."""
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until there is more."""
+
+
+class Bound(NamedTuple):
+    """A counter of one key with the limit that it serves; `take` is the counter's own."""
+
+    take: Callable[[float, int], int]
+    counter: Counter
+    limit: Limit
+    told: bytes  # the name in RateLimit fields, as a structured string
+    policy_field: bytes  # the whole RateLimit-Policy line
+
+
+class Counting:
+    """What all limits of a worker count in."""
+
+    def __init__(self, table: Table, clock: LimitClock) -> None:
+        self.table = table
+        self._clock = clock
+        self._windows: dict[int, Window] = {}
+
+    def window(self, length_s: int) -> Window:
+        """The one window of a length: whoever counts in it moves it on for all."""
+        found = self._windows.get(length_s)
+        if found is None:
+            found = self._windows[length_s] = Window(length_s, self._clock)
+        return found
+
+
+class Limit:
+    """A policy at one level. `soft` limits refuse nobody: what is over them passes, and it is said so."""
+
+    def __init__(self, policy: Policy, level: str, counting: Counting) -> None:
+        self.policy = policy
+        self.level = level
+        self.kind = KINDS[level]
+        self.reason = f"throttle.{level}"
+        self.soft = policy.shadow or (level == "subscription" and not policy.stop_on_quota)
+        self._counting = counting
+
+    def bind(self, key: tuple[str, ...], group: int = -1) -> tuple[Bound, ...]:
+        """The counters of a key, those of a condition group where `group` is its position."""
+        policy = self.policy
+        chosen = policy.groups[group] if group >= 0 else None
+        name = policy.name if chosen is None else f"{policy.name}.{chosen.name}"
+        parts = (self.level, "" if chosen is None else chosen.name, *key)
+        allowance = policy.allowance if chosen is None else chosen.allowance
+        return tuple(self._bind_one(counter, name, window_s) for counter, window_s in self._counters(allowance, parts))
+
+    def _counters(self, allowance: Allowance, parts: tuple[str, ...]) -> list[tuple[Counter, int]]:
+        table = self._counting.table
+        found: list[tuple[Counter, int]] = []
+        quota, burst = allowance.quota, allowance.burst
+        if quota is not None:
+            form = SlidingCounter if quota.sliding else FixedCounter
+            key = digest("sliding" if quota.sliding else "fixed", str(quota.window_s), *parts)
+            found.append((form(table, key, quota.count, self._counting.window(quota.window_s)), quota.window_s))
+        if burst is not None:
+            key = digest("burst", str(burst.size), str(burst.count), str(burst.window_s), *parts)
+            found.append((BucketCounter(table, key, burst.size, burst.count, burst.window_s), burst.window_s))
+        return found
+
+    def _bind_one(self, counter: Counter, name: str, window_s: int) -> Bound:
+        told = _string(name)
+        line = b"RateLimit-Policy: %b;q=%d;w=%d" % (told, counter.limit, window_s)
+        return Bound(counter.take, counter, self, told, line)
+
+    def refuse(self, counter: Counter, now: float) -> Fault:
+        wait_s = max(1, ceil(counter.wait_s(now)))
+        return Fault(self.kind, self.reason, headers=((b"Retry-After", b"%d" % wait_s),))
+
+
+def _string(text: str) -> bytes:
+    """A name as a string of structured fields (RFC 9651 §3.3.3), which has none but printable ASCII."""
+    plain = "".join(letter if " " <= letter <= "~" else "?" for letter in text)
+    return b'"%b"' % plain.replace("\\", "\\\\").replace('"', '\\"').encode()

@@ -1,0 +1,193 @@
+"""The stage that counts a request at every level that limits it, in the order of WSO2 §11.1, and refuses what is over a limit.
+
+What was taken at a level is given back where a later one refuses, so that refused requests use nothing up. Counters are looked
+for once for each caller and kept with it; linking.py asks for the stage of an operation.
+"""
+
+from __future__ import annotations
+
+import logging
+from itertools import chain
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from microgate.runtime import faults
+from microgate.runtime.faults import Fault
+from microgate.runtime.throttling import levels
+from microgate.runtime.throttling.table import EPOCH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from microgate.plan.model import Api, Operation
+    from microgate.runtime.exchange import Application, Consumer, Exchange, Subscription
+    from microgate.runtime.pipeline import Stage
+    from microgate.runtime.throttling.context import ThrottlingContext
+    from microgate.runtime.throttling.levels import Named
+    from microgate.runtime.throttling.limits import Bound
+
+log = logging.getLogger("microgate.throttling")
+
+MAX_REMEMBERED = 4_096  # addresses of callers who did not say who they are
+_PLENTY = 1 << 62
+
+
+class Callers:
+    """The counters of one caller at one API, and what they were chosen by."""
+
+    __slots__ = ("application", "bounds", "epoch", "subscription", "turns")
+
+    def __init__(self, bounds: tuple[Bound, ...], epoch: int, turns: int) -> None:
+        self.bounds = bounds
+        self.epoch = epoch
+        self.turns = turns
+        self.subscription: Subscription | None = None
+        self.application: Application | None = None
+
+
+class Throttle:
+    """The stage of one operation."""
+
+    def __init__(self, context: ThrottlingContext, api: Api, operation: Operation) -> None:
+        self._context = context
+        self._table = context.table
+        self._cells = context.table.cells
+        self._api = api
+        self._cost = operation.cost
+        self._operation = operation
+        self._shared = context.settings.compatibility.shared_default_tier
+        self._strangers: dict[str, Callers] = {}
+        self._missing: set[str] = set()
+        self._own: tuple[Bound, ...] = ()
+        self._epoch = self._turns = -1
+
+    @property
+    def limits_something(self) -> bool:
+        operation, api = self._operation, self._api
+        if api.tier or operation.tier:
+            return True
+        if operation.security.opened_by:
+            return self._context.limit("unauthenticated", levels.UNAUTHENTICATED) is not None
+        return self._context.has("subscription") or self._context.has("application")
+
+    def __call__(self, exchange: Exchange) -> Fault | None:
+        table = self._table
+        if table.exclusive or table.claim():
+            return self._count(exchange)
+        with table.locked():
+            return self._count(exchange)
+
+    def _count(self, exchange: Exchange) -> Fault | None:
+        epoch, turns = self._cells[EPOCH], self._table.turns
+        if self._epoch != epoch or self._turns != turns:
+            self._renew(epoch, turns)
+        consumer = exchange.consumer
+        if consumer is None:
+            callers = self._strangers.get(exchange.client)
+            if callers is None:
+                callers = self._know_stranger(exchange.client)
+        else:
+            callers = consumer.limits.get(self._api.id)
+            if (
+                callers is None
+                or callers.epoch != epoch
+                or callers.turns != turns
+                or callers.subscription is not consumer.subscriptions.get(self._api.id)
+                or callers.application is not consumer.application_details
+            ):
+                found = self._know(consumer)
+                if isinstance(found, Fault):
+                    return found
+                callers = found
+        return self._take(exchange, chain(self._own, callers.bounds))
+
+    def _take(self, exchange: Exchange, bounds: Iterable[Bound]) -> Fault | None:
+        now = monotonic()
+        cost = self._cost
+        least, tightest = _PLENTY, None
+        for bound in bounds:
+            left = bound[0](now, cost)
+            if left < 0:
+                if not bound.limit.soft:
+                    return self._refuse(exchange, bound, now)
+                left = 0
+            if left < least:
+                least, tightest = left, bound
+        if tightest is not None:
+            exchange.quota = (tightest, least, now)
+        return None
+
+    def _refuse(self, exchange: Exchange, refusing: Bound, now: float) -> Fault:
+        callers = self._callers_of(exchange)
+        for bound in chain(self._own, callers):
+            if bound is refusing:
+                break
+            bound.counter.give_back(self._cost)
+        exchange.quota = (refusing, 0, now)
+        return refusing.limit.refuse(refusing.counter, now)
+
+    def _callers_of(self, exchange: Exchange) -> tuple[Bound, ...]:
+        consumer = exchange.consumer
+        found = self._strangers[exchange.client] if consumer is None else consumer.limits[self._api.id]
+        bounds: tuple[Bound, ...] = found.bounds
+        return bounds
+
+    # Finding counters.
+
+    def _renew(self, epoch: int, turns: int) -> None:
+        """Rows were let go of, or this process writes another column: look for all counters anew."""
+        api, operation = self._api, self._operation
+        self._strangers.clear()
+        own: list[Bound] = []
+        if api.tier:
+            own += self._bind("api", levels.Named(api.tier, (api.id,)))
+        if operation.tier:
+            own += self._bind("resource", levels.Named(operation.tier, (api.id, operation.method, operation.path)))
+        self._own = tuple(own)
+        self._epoch, self._turns = epoch, turns
+
+    def _bind(self, level: str, named: Named) -> tuple[Bound, ...]:
+        limit = self._context.limit(level, named.tier)
+        return () if limit is None else limit.bind(named.key)
+
+    def _know_stranger(self, client: str) -> Callers:
+        if len(self._strangers) >= MAX_REMEMBERED:
+            self._strangers.clear()
+        bounds: tuple[Bound, ...] = ()
+        if self._context.settings.compatibility.unauthenticated_tier == "limits":
+            bounds = self._bind("unauthenticated", levels.of_nobody(client, self._api))
+        found = self._strangers[client] = Callers(bounds, self._epoch, self._turns)
+        return found
+
+    def _know(self, consumer: Consumer) -> Callers | Fault:
+        bounds: list[Bound] = []
+        named: list[tuple[str, Named | None]] = [
+            ("subscription", levels.of_subscription(consumer, self._api, shared=self._shared)),
+            ("application", levels.of_application(consumer)),
+        ]
+        for level, one in named:
+            if one is None or one.tier == levels.UNLIMITED or not self._context.has(level):
+                continue
+            if self._context.limit(level, one.tier) is None and one.tier != levels.DEFAULT:
+                return self._miss(level, one.tier)
+            bounds += self._bind(level, one)
+        found = Callers(tuple(bounds), self._epoch, self._turns)
+        found.subscription = consumer.subscriptions.get(self._api.id)
+        found.application = consumer.application_details
+        consumer.limits[self._api.id] = found
+        return found
+
+    def _miss(self, level: str, tier: str) -> Fault:
+        """A tier that came with the caller, which the project does not define: nobody knows what it allows."""
+        if tier not in self._missing and len(self._missing) < MAX_REMEMBERED:
+            self._missing.add(tier)
+            log.error(
+                "callers have the %s tier `%s`, which policies.yaml does not define: they are refused", level, tier
+            )
+        return Fault(faults.POLICY_MISSING, "throttle.policy_missing")
+
+
+def link(context: ThrottlingContext, api: Api, operation: Operation) -> Stage | None:
+    """The stage of an operation; None where nothing limits it."""
+    stage = Throttle(context, api, operation)
+    return stage if stage.limits_something else None
