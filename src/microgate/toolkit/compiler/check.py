@@ -15,6 +15,7 @@ from microgate.toolkit.compiler.rules import (
     route_conflicts,
     subscriptions,
     transports,
+    unlimited_operations,
     unsupported,
 )
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 RULES = (
     unsupported.check,
     policies.check,
+    unlimited_operations.check,
     subscriptions.check,
     interceptors.check,
     transports.check,

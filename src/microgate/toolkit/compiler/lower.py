@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from microgate import __version__
 from microgate.plan.model import Api, Cors, Operation, Plan, Upstream
-from microgate.toolkit.compiler.resolve import UNLIMITED
 from microgate.toolkit.openapi.cors import ANY, CorsAdditions
+from microgate.toolkit.project.policies.keys import UNLIMITED
 
 if TYPE_CHECKING:
     from microgate.toolkit.compiler.model import ResolvedApi, ResolvedOperation, ResolvedProject
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 def lower(project: ResolvedProject, inputs: dict[str, str]) -> Plan:
     """The plan of a project; `inputs` are its files with their digests."""
     upstreams: dict[Upstream, int] = {}
+    levels = project.policies.levels
     apis = tuple(_api(api, upstreams) for api in project.apis)
     return Plan(
         project=project.name,
         engine=__version__,
         apis=apis,
         upstreams=tuple(upstreams),
-        policies=tuple(
-            policy for level in sorted(project.policies) for _, policy in sorted(project.policies[level].items())
-        ),
+        policies=tuple(policy for _, level in sorted(levels.items()) for _, policy in sorted(level.items())),
+        blocks=tuple(block.value for block in project.policies.blocks),
         extensions=project.extensions,
         subscribers=project.subscriptions.subscribers if project.subscriptions is not None else None,
         inputs=tuple(sorted(inputs.items())),
@@ -88,6 +88,7 @@ def _operation(operation: ResolvedOperation, upstreams: dict[Upstream, int]) -> 
         sandbox=_index(operation.sandbox, upstreams),
         max_body_bytes=operation.max_body_bytes,
         tier=_tier(operation.tier),
+        cost=operation.cost,
         ip=operation.ip,
         forward_auth=operation.forward_auth,
     )

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from microgate.plan.model import ForwardAuth, IpRules, Module, Policy, Security, Upstream
+    from microgate.plan.model import ForwardAuth, IpRules, Module, Security, Upstream
     from microgate.plan.paths import Template
     from microgate.toolkit.compiler.interceptor_sources import InterceptorSources
     from microgate.toolkit.openapi.cursor import Located, Spot
     from microgate.toolkit.openapi.description import Description, Operation
+    from microgate.toolkit.project.policies.file import PoliciesFile
     from microgate.toolkit.project.subscriptions import SubscriptionsFile
 
 
@@ -29,6 +30,7 @@ class ResolvedOperation:
     sandbox: Upstream | None
     max_body_bytes: int | None
     tier: Located[str] | None
+    cost: int
     ip: IpRules | None
     forward_auth: ForwardAuth | None
 
@@ -54,7 +56,7 @@ class ResolvedProject:
 
     name: str
     apis: list[ResolvedApi]
-    policies: dict[str, dict[str, Policy]]  # level -> name -> policy
+    policies: PoliciesFile
     interceptors: InterceptorSources
     extensions: tuple[Module, ...] = ()
     subscriptions: SubscriptionsFile | None = None

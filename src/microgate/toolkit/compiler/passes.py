@@ -20,7 +20,8 @@ from microgate.toolkit.compiler.resolve import resolve
 from microgate.toolkit.openapi.document import whole_file
 from microgate.toolkit.openapi.folder import Folder
 from microgate.toolkit.openapi.references import References
-from microgate.toolkit.project import policies, project_settings, subscriptions
+from microgate.toolkit.project import project_settings, subscriptions
+from microgate.toolkit.project.policies import file as policies_file
 from microgate.toolkit.project.project_settings import ProjectSettings
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _compile_project(project: Path, report: Report) -> Plan | None:
     found = ResolvedProject(
         name=folder.root.name,
         apis=apis,
-        policies=policies.read(folder, report),
+        policies=policies_file.read(folder, report),
         interceptors=InterceptorSources.read(folder, report),
         extensions=user_code.read(folder, report),
         subscriptions=subscriptions.read(folder, report),
@@ -65,7 +66,9 @@ def compile_description(file: Path, report: Report) -> Plan | None:
         folder = Folder(file.absolute().parent)
         document = folder.read(file.absolute(), report)
         apis = _apis(folder, [document] if document is not None else [], ProjectSettings().reading, report)
-        return _finish(ResolvedProject(file.stem, apis, {}, InterceptorSources()), folder, report)
+        return _finish(
+            ResolvedProject(file.stem, apis, policies_file.PoliciesFile(), InterceptorSources()), folder, report
+        )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from microgate.toolkit.compiler.resolve_endpoints import Endpoints
 from microgate.toolkit.compiler.resolve_security import FORWARD, Access
 from microgate.toolkit.openapi.cursor import Located
 from microgate.toolkit.openapi.tree import shown
+from microgate.toolkit.project.policies.keys import UNLIMITED
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from microgate.toolkit.openapi.cursor import Spot
     from microgate.toolkit.openapi.description import Description, Operation
 
-UNLIMITED = "Unlimited"
 T = TypeVar("T")
 
 
@@ -33,7 +33,7 @@ def resolve(description: Description, reading: str, report: Report) -> ResolvedA
         id=api_id,
         base_path=base_path.value if base_path else "/",
         base_path_at=base_path.at if base_path else description.at,
-        tier=_tier(description.extensions.tier, description.extensions.apim_tier),
+        tier=_tier(description.extensions.tier, description.extensions.apim_tier, report),
         reading=access.reading,
     )
     endpoints = Endpoints(description, api_id, report)
@@ -52,6 +52,7 @@ def resolve(description: Description, reading: str, report: Report) -> ResolvedA
                 sandbox=endpoints.sandbox(operation),
                 max_body_bytes=_nearest(operation.extensions.max_body, description.extensions.max_body),
                 tier=_operation_tier(api, operation, report),
+                cost=1 if operation.extensions.cost is None else operation.extensions.cost.value,
                 ip=_nearest(operation.extensions.ip, description.extensions.ip),
                 forward_auth=access.service(operation) if FORWARD in security.schemes else None,
             )
@@ -113,15 +114,20 @@ def _nearest(operation: Located[T] | None, root: Located[T] | None) -> T | None:
     return None if found is None else found.value
 
 
-def _tier(first: Located[str] | None, second: Located[str] | None) -> Located[str] | None:
-    return first if first is not None else second
+def _tier(first: Located[str] | None, second: Located[str] | None, report: Report) -> Located[str] | None:
+    if first is None or second is None:
+        return first or second
+    if first.value != second.value:
+        message = f"the tier `{shown(second.value)}` is neglected, since `{shown(first.value)}` stands beside it"
+        report.add(second.at.diagnostic(catalogue.TIER_NEGLECTED, message, "remove one of the two"))
+    return first
 
 
 def _operation_tier(api: ResolvedApi, operation: Operation, report: Report) -> Located[str] | None:
     """WSO2 §3.4: on operations the API Manager's key wins, and a tier of the API drops them all."""
-    tier = _tier(operation.extensions.apim_tier, operation.extensions.tier)
+    tier = _tier(operation.extensions.apim_tier, operation.extensions.tier, report)
     if tier is not None and api.tier is not None and tier.value != UNLIMITED:
-        message = f"the tier `{tier.value}` is neglected, since the API has the tier `{api.tier.value}`"
+        message = f"the tier `{shown(tier.value)}` is neglected, since the API has the tier `{shown(api.tier.value)}`"
         report.add(tier.at.diagnostic(catalogue.TIER_NEGLECTED, message, "remove one of the two"))
         return None
     return tier

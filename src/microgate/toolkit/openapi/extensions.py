@@ -74,6 +74,7 @@ class Extensions:
     bound_tokens: Located[str] | None = None
     ip: Located[IpRules] | None = None
     forward_auth: Located[ForwardAuth] | None = None
+    cost: Located[int] | None = None
 
 
 class Key(NamedTuple):
@@ -264,6 +265,17 @@ def _timeouts(cursor: Cursor, reader: Reader) -> Timeouts | None:
     return Timeouts(**values)
 
 
+MAX_COST = 10_000
+
+
+def _cost(cursor: Cursor, reader: Reader) -> int | None:
+    value = reader.integer(cursor)
+    if value is not None and value > MAX_COST:
+        reader.wrong(cursor, f"a whole number from 0 to {MAX_COST}")
+        return None
+    return value
+
+
 def _bytes(cursor: Cursor, reader: Reader) -> int | None:
     return reader.integer(cursor)
 
@@ -296,5 +308,6 @@ KEYS: dict[str, Key] = {
     "x-microgate-bound-tokens": Key("bound_tokens", BOTH, _bound_tokens),
     "x-microgate-cors": Key("cors_additions", (ROOT,), cors.read_additions),
     "x-microgate-ip": Key("ip", BOTH, access_rules.read_ip),
+    "x-microgate-throttling-cost": Key("cost", (OPERATION,), _cost),
     "x-microgate-forward-auth": Key("forward_auth", BOTH, access_rules.read_forward),
 }

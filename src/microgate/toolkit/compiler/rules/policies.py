@@ -1,17 +1,20 @@
-"""A tier names a policy that policies.yaml defines. WSO2 found a missing one only when a request came."""
+"""A tier names a policy that policies.yaml defines and that lets its operations pass. WSO2 found a missing one only when a
+request came. Blocked APIs exist.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
-from microgate.toolkit.compiler.resolve import UNLIMITED
 from microgate.toolkit.nearest import did_you_mean
 from microgate.toolkit.openapi.tree import shown
+from microgate.toolkit.project.policies.keys import UNLIMITED
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report
-    from microgate.toolkit.compiler.model import ResolvedProject
+    from microgate.plan.model import Policy
+    from microgate.toolkit.compiler.model import ResolvedApi, ResolvedProject
     from microgate.toolkit.openapi.cursor import Located
 
 
@@ -20,13 +23,57 @@ def check(project: ResolvedProject, report: Report) -> None:
         for tier in [api.tier, *(operation.tier for operation in api.operations)]:
             if tier is not None and tier.value != UNLIMITED:
                 _check_tier(tier, project, report)
+        _check_costs(api, project, report)
+    _check_blocks(project, report)
 
 
 def _check_tier(tier: Located[str], project: ResolvedProject, report: Report) -> None:
     # Tiers of APIs and of operations alike are resource policies (WSO2 §4).
-    policies = project.policies.get("resource", {})
+    policies = project.policies.of("resource")
     if tier.value in policies:
         return
     hint = did_you_mean(tier.value, [*policies, UNLIMITED], "define it under `resourcePolicies` in policies.yaml")
     message = f"the policy `{shown(tier.value)}` is not defined"
     report.add(tier.at.diagnostic(catalogue.UNDEFINED_POLICY, message, hint))
+
+
+def _check_costs(api: ResolvedApi, project: ResolvedProject, report: Report) -> None:
+    """An operation that costs more than its policy ever lets pass could never be called."""
+    policies = project.policies.of("resource")
+    for operation in api.operations:
+        cost = operation.source.extensions.cost
+        tier = api.tier or operation.tier
+        policy = policies.get(tier.value) if tier is not None else None
+        if cost is None or policy is None or policy.shadow:
+            continue
+        most = _most(policy)
+        if most is not None and cost.value > most:
+            message = f"a request costs {cost.value}, but `{shown(policy.name)}` lets {most} pass at most"
+            hint = f"lower the cost, or raise what `{shown(policy.name)}` allows"
+            report.add(cost.at.diagnostic(catalogue.POLICY_CONTRADICTION, message, hint))
+
+
+def _most(policy: Policy) -> int | None:
+    """The dearest request that passes some day, in whichever group it falls; None where there is no bound."""
+    bounds = []
+    for allowance in (policy.allowance, *(group.allowance for group in policy.groups)):
+        found = [
+            part
+            for part in (allowance.quota and allowance.quota.count, allowance.burst and allowance.burst.size)
+            if part
+        ]
+        if not found:
+            return None
+        bounds.append(min(found))
+    return max(bounds)
+
+
+def _check_blocks(project: ResolvedProject, report: Report) -> None:
+    bases = {api.base_path for api in project.apis}
+    for block in project.policies.blocks:
+        if block.value.kind == "api" and block.value.value not in bases:
+            message = f"no API of the project has the base path `{shown(block.value.value)}`"
+            hint = did_you_mean(
+                block.value.value, bases, f"there are {', '.join(f'`{base}`' for base in sorted(bases)[:8])}"
+            )
+            report.add(block.at.diagnostic(catalogue.BLOCKED_API, message, hint))

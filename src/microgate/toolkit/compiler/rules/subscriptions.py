@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
-from microgate.toolkit.compiler.resolve import UNLIMITED
 from microgate.toolkit.nearest import did_you_mean
 from microgate.toolkit.openapi.tree import shown
+from microgate.toolkit.project.policies.keys import UNLIMITED
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report
@@ -31,7 +31,7 @@ def check(project: ResolvedProject, report: Report) -> None:
             hint = f"it has {', '.join(f'`{one}`' for one in known[:8])}"
             report.add(title.at.diagnostic(catalogue.SUBSCRIPTION_API, message, hint))
     for tier, level in project.subscriptions.tiers:
-        policies = project.policies.get(level, {})
+        policies = project.policies.of(level)
         if tier.value not in policies and tier.value != UNLIMITED:
             message = f"the {level} policy `{shown(tier.value)}` is not defined"
             hint = did_you_mean(
