@@ -91,6 +91,7 @@ class SecurityContext:
             self._issuers = issuers.load(
                 settings, channel, self.verdicts.clear, self.extensions if plan is not None else None
             )
+            self.closers.append(self._issuers.close)
         if settings.user_stores and plan is not None:
             self.scheme("basic")  # a provider of users that cannot be loaded stops the start, not a request
 

@@ -7,6 +7,7 @@ A key that was seen before costs a lookup, and a digest where its head is new. W
 from __future__ import annotations
 
 import logging
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from microgate.errors import KeyMaterialError
 from microgate.runtime.security import key_places, refusals
 from microgate.runtime.security.api_keys.key_holders import API, KeyHolder, pairs_of, texts_of
 from microgate.runtime.security.api_keys.key_records import PREFIX
+from microgate.runtime.security.followed_files import FollowedFiles
 from microgate.runtime.security.recalling import keyed_digest, recall_by
 from microgate.runtime.security.refusals import Reason, TokenError
 from microgate.runtime.security.tokens import claims
@@ -45,7 +47,8 @@ class ApiKeys:
     """All keys of one worker. `key` verifies signed ones, None refuses them; `book` has the opaque ones, None for no store."""
 
     def __init__(self, context: SecurityContext, key: VerificationKey | None, book: FollowedBook | None) -> None:
-        settings = context.settings
+        self._settings = settings = context.settings
+        self._followed: FollowedFiles[VerificationKey] | None = None
         self._check = settings.api_key.token_configs
         self._key = key
         self._book = book
@@ -79,9 +82,22 @@ class ApiKeys:
             self._recalls[places] = recall_by(self._find, digest_of)
         return self._recalls[places]
 
+    def follow(self) -> None:
+        """Follow the file or store that has the certificate of signed keys; our own signing key is made once."""
+        place = _place_of(self._settings)
+        if place:
+            load = partial(verification_key, self._settings)
+            self._followed = FollowedFiles("certificate of signed API keys", [place], load, self._take)
+
+    def _take(self, key: VerificationKey) -> None:
+        self._key = key
+        self._verdicts.clear()
+
     def close(self) -> None:
         if self._book is not None:
             self._book.close()
+        if self._followed is not None:
+            self._followed.close()
 
     def judge(self, exchange: Exchange, value: bytes, credential: bytes) -> KeyHolder | Awaitable[KeyHolder]:
         """Who holds the key, whatever API it names; raises TokenError."""
@@ -208,7 +224,10 @@ def make(context: SecurityContext) -> ApiKeys:
         key = None
         if book is None:
             log.warning("signed API keys are refused: %s", error)
-    return ApiKeys(context, key, book)
+    made = ApiKeys(context, key, book)
+    made.follow()
+    context.closers.append(made.close)
+    return made
 
 
 def prove(settings: Settings) -> None:
@@ -234,6 +253,13 @@ def verification_key(settings: Settings) -> VerificationKey:
         return from_pem(_certificate(settings))
     except UnusableKeyError as error:
         raise KeyMaterialError(f"the certificate for API keys cannot be used: {error}") from None
+
+
+def _place_of(settings: Settings) -> str:
+    """The file where the certificate is looked for first, "" where there is none."""
+    file = settings.api_key.token_configs.certificate_file
+    store = settings.listener.trust_store_path
+    return file or (store if Path(store).is_file() else "")
 
 
 def _certificate(settings: Settings) -> bytes:

@@ -109,10 +109,15 @@ class FollowedCertificate:
             channel.subscribe(Certificate, self._on_certificate)
 
     def _on_certificate(self, message: Certificate) -> None:
-        if message.source != self.source or message.pem == self._pem:
+        if message.source == self.source:
+            self.take(message.pem)
+
+    def take(self, pem: bytes) -> None:
+        """Use another key, which whoever brings it has proved."""
+        if pem == self._pem:
             return
         from microgate.runtime.security.tokens.signatures import from_pem
 
-        self.key = from_pem(message.pem)  # proved by the steward
-        self._pem = message.pem
+        self.key = from_pem(pem)
+        self._pem = pem
         self._on_loss()

@@ -7,11 +7,14 @@ the order of the settings. `context.py` imports this only where there is an issu
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from microgate.errors import KeyMaterialError, about
 from microgate.runtime.security import refusals
+from microgate.runtime.security.followed_files import FollowedFiles
 from microgate.runtime.security.refusals import TokenError, UnknownKeyError
 from microgate.runtime.security.tokens import claim_mapping, claims
 from microgate.runtime.security.tokens.certificates import FollowedCertificate
@@ -19,11 +22,11 @@ from microgate.runtime.security.tokens.compact import parse
 from microgate.runtime.security.tokens.discovery import source_of
 from microgate.runtime.security.tokens.followed_keys import FollowedKeys
 from microgate.runtime.security.tokens.key_sets import KeySetError
-from microgate.runtime.security.tokens.signatures import ALGORITHMS, UnusableKeyError
+from microgate.runtime.security.tokens.signatures import ALGORITHMS, UnusableKeyError, from_pem
 from microgate.runtime.security.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from microgate.runtime.control import Channel
     from microgate.runtime.extensions import Extensions
@@ -96,11 +99,24 @@ class Issuer:
 class Issuers:
     """All entries, by the name that tokens give."""
 
-    def __init__(self, entries: list[tuple[str, Issuer]], decrypter: Decrypter | None = None) -> None:
-        self._decrypter = decrypter
+    def __init__(self, entries: list[tuple[str, Issuer]]) -> None:
+        self._decrypter: Decrypter | None = None
+        self._followed: list[FollowedFiles[Any]] = []
         self._by_name: dict[str, list[Issuer]] = {}
         for name, issuer in entries:
             self._by_name.setdefault(name, []).append(issuer)
+
+    def open_with(self, decrypter: Decrypter) -> None:
+        """Open encrypted tokens with other keys from now on."""
+        self._decrypter = decrypter
+
+    def keep(self, followed: FollowedFiles[Any]) -> None:
+        """Files that are followed until `close`."""
+        self._followed.append(followed)
+
+    def close(self) -> None:
+        for followed in self._followed:
+            followed.close()
 
     def verify(self, text: bytes, now: float) -> Verdict:
         """The verdict on a token in compact form; raises TokenError, UnknownKeyError where waiting may help."""
@@ -134,6 +150,7 @@ def load(
     skew_ms = settings.server.timestamp_skew
     leeway = DEFAULT_LEEWAY_SECONDS if skew_ms < 0 else skew_ms / 1000
     followed: dict[str, FollowedKeys] = {}
+    files: list[FollowedFiles[Any]] = []
     entries = []
     for index, entry in enumerate(settings.issuers):
         source = source_of(entry)
@@ -142,25 +159,51 @@ def load(
                 followed[source] = FollowedKeys(source, channel, on_loss)
                 if source == entry.jwks_file:
                     _load_file(followed[source])
+            certificate = _certificate(entry, settings, channel, on_loss)
+            if certificate is not None and not certificate.source:
+                files.append(_follow_alias(entry, settings, certificate))
             issuer = Issuer(
                 entry,
-                certificate=_certificate(entry, settings, channel, on_loss),
+                certificate=certificate,
                 keys=followed[source] if source else None,
                 leeway=leeway,
                 mapping=claim_mapping.load(entry, extensions),
             )
         entries.append((entry.issuer, issuer))
-    return Issuers(entries, _decrypter(settings))
+    issuers = Issuers(entries)
+    for one in files:
+        issuers.keep(one)
+    if settings.encrypted_tokens.private_key_files:
+        _follow_decrypter(issuers, settings, on_loss)
+    return issuers
 
 
-def _decrypter(settings: Settings) -> Decrypter | None:
-    files = settings.encrypted_tokens.private_key_files
-    if not files:
-        return None
+def _follow_decrypter(issuers: Issuers, settings: Settings, on_loss: Callable[[], None]) -> None:
     from microgate.runtime.security.tokens.encrypted import Decrypter
 
-    with about("encryptedTokenConfig.privateKeyFiles"):
+    files = settings.encrypted_tokens.private_key_files
+
+    def load() -> Decrypter:
         return Decrypter([(file, _read(file)) for file in files])
+
+    def take(decrypter: Decrypter) -> None:
+        issuers.open_with(decrypter)
+        on_loss()
+
+    with about("encryptedTokenConfig.privateKeyFiles"):
+        issuers.open_with(_or_last_good("", load))
+    issuers.keep(FollowedFiles("set of keys that open tokens", files, load, take))
+
+
+def _follow_alias(entry: JwtIssuer, settings: Settings, certificate: FollowedCertificate) -> FollowedFiles[bytes]:
+    def load() -> bytes:
+        data = _from_trust_store(entry, settings)
+        with _usable(entry, f"`{entry.certificate_alias}` in the trust store"):
+            from_pem(data)
+        return data
+
+    what = f"certificate `{entry.certificate_alias}` of issuers"
+    return FollowedFiles(what, [settings.listener.trust_store_path], load, certificate.take)
 
 
 def _load_file(keys: FollowedKeys) -> None:
@@ -194,6 +237,31 @@ def _from_file(file: str, make: Callable[[bytes], T]) -> T:
     return made
 
 
+_good_of_stores: dict[str, Any] = {}
+
+
+def _or_last_good(name: str, load: Callable[[], T]) -> T:
+    """The same for what is read of several files or of a store: what `load` made last."""
+    try:
+        made = load()
+    except KeyMaterialError as error:
+        if name not in _good_of_stores:
+            raise
+        log.warning("%s; what was good last is in use", error)
+        found: T = _good_of_stores[name]
+        return found
+    _good_of_stores[name] = made
+    return made
+
+
+@contextmanager
+def _usable(entry: JwtIssuer, place: str) -> Iterator[None]:
+    try:
+        yield
+    except UnusableKeyError as error:
+        raise KeyMaterialError(f"issuer `{entry.issuer}` cannot use {place}: {error}") from None
+
+
 def _certificate(
     entry: JwtIssuer, settings: Settings, channel: Channel | None, on_loss: Callable[[], None]
 ) -> FollowedCertificate | None:
@@ -201,14 +269,13 @@ def _certificate(
     if file:
 
         def follow(data: bytes) -> FollowedCertificate:
-            try:
+            with _usable(entry, f"`{file}`"):
                 return FollowedCertificate(file, data, channel, on_loss)
-            except UnusableKeyError as error:
-                raise KeyMaterialError(f"issuer `{entry.issuer}` cannot use `{file}`: {error}") from None
 
         return _from_file(file, follow)
     if entry.certificate_alias:
-        place, data = f"`{entry.certificate_alias}` in the trust store", _from_trust_store(entry, settings)
+        place = f"`{entry.certificate_alias}` in the trust store"
+        data = _or_last_good(entry.certificate_alias, partial(_from_trust_store, entry, settings))
     elif source_of(entry):
         return None
     else:
@@ -216,10 +283,8 @@ def _certificate(
             f"issuer `{entry.issuer}` has no key, so none of its tokens can be verified",
             hint="set certificateFile, certificateAlias, jwksFile, jwksURL or discovery in its [[jwtTokenConfig]]",
         )
-    try:
+    with _usable(entry, place):
         return FollowedCertificate("", data, None, on_loss)
-    except UnusableKeyError as error:
-        raise KeyMaterialError(f"issuer `{entry.issuer}` cannot use {place}: {error}") from None
 
 
 def _from_trust_store(entry: JwtIssuer, settings: Settings) -> bytes:
