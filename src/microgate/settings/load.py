@@ -57,6 +57,9 @@ def load(source: Sources) -> Configuration:
     settings = reader.section(Settings)
     settings = msgspec.structs.replace(settings, raw=_upstream_keys(reader, source.names, report))
     _report_unknown(reader.values, source, report)
+    if source.strict:
+        # What was meant by it is not known, so what its table seems to lack is no news.
+        reader.broken.update(reader.values)
     if not any(finding.code == catalogue.UNREADABLE for finding in report.diagnostics):
         finder = rules.Finder(report, reader.origins, reader.broken)
         for rule in rules.RULES:

@@ -142,6 +142,11 @@ def _issuer(issuer: JwtIssuer, table: str, finder: Finder) -> None:
         if finder.is_set(f"{table}.issuer"):
             finder.found(catalogue.CONTRADICTION, f"{table}.issuer", f"`{table}.issuer` is empty")
         return
+    if issuer.issuer != issuer.issuer.strip():
+        key = f"{table}.issuer"
+        finder.found(
+            catalogue.RANGE, key, f"`{key}` begins or ends with a blank, so no token is its", "remove the blank"
+        )
     has_certificate = issuer.certificate_alias or issuer.certificate_file
     if not (has_certificate or issuer.jwks_file or issuer.jwks_url or issuer.discovery):
         message = f"the issuer `{issuer.issuer}` has no key, so its tokens cannot be verified"
@@ -151,6 +156,7 @@ def _issuer(issuer: JwtIssuer, table: str, finder: Finder) -> None:
         message = f"`{table}.accessTokensOnly` needs `{table}.audience`: RFC 9068 has every resource know its own name"
         finder.found(catalogue.CONTRADICTION, f"{table}.accessTokensOnly", message, "add `audience`")
     _audience(issuer, table, finder)
+    _one_place(issuer, table, finder)
     if issuer.discovery:
         _discovery(issuer, table, finder)
     if issuer.jwks_url:
@@ -162,6 +168,18 @@ def _issuer(issuer: JwtIssuer, table: str, finder: Finder) -> None:
             finder.found(
                 catalogue.WEAK, key, f"`{key}` fetches keys in the clear, so who is on the way can forge tokens"
             )
+
+
+def _one_place(issuer: JwtIssuer, table: str, finder: Finder) -> None:
+    """Of two files, or two key sets, one would never be looked at."""
+    pairs = (
+        ("jwksFile", issuer.jwks_file, "jwksURL", issuer.jwks_url),
+        ("certificateAlias", issuer.certificate_alias, "certificateFile", issuer.certificate_file),
+    )
+    for name, value, other, counts in pairs:
+        if value and counts:
+            message = f"`{table}.{name}` has no effect beside `{table}.{other}`"
+            finder.found(catalogue.CONTRADICTION, f"{table}.{name}", message, "keep one of them")
 
 
 def _audience(issuer: JwtIssuer, table: str, finder: Finder) -> None:

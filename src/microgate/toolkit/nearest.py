@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_COMPARED = 2000  # names; more than that a hint is not worth its time
+MIN_PART = 5  # letters, for the end of a name to stand for the whole
 MAX_DIFFERENCE = 5  # letters that one has and the other has not
 
 
@@ -28,6 +29,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """A hint that names the nearest known name, or `otherwise`."""
-    found = nearest(name, known)
+    """A hint that names the nearest known name, or `otherwise`. A name that is cut short counts where only one ends so."""
+    names = list(known)[:MAX_COMPARED]
+    found = nearest(name, names)
+    if not found and len(name) >= MIN_PART:
+        longer = [one for one in names if one.lower().endswith(name.lower())]
+        found = longer[0] if len(longer) == 1 else ""
     return f"did you mean `{found}`?" if found else otherwise

@@ -15,6 +15,19 @@ ISSUER = f'[[jwtTokenConfig]]\nissuer = "https://id.example"\n{KEY}\n'
 # Text of a file, the line and code of the one error in it, what it says, and what the hint says.
 FOUND = "[[jwtTokenConfig]]\nissuer = 'https://a/t'\ndiscovery = true\n"
 WRONG = [
+    (f"[[jwtTokenConfig]]\nissuer = 'https://id.example '\n{KEY}\n", 2, "MG504", "ends with a blank", "remove"),
+    (f"{ISSUER}jwksFile = 'x.json'\n", 4, "MG507", "`jwtTokenConfig[0].jwksFile` has no effect beside", "keep one"),
+    (
+        "[[jwtTokenConfig]]\nissuer = 'https://a'\njwksUrl = 'https://a/k'\n",
+        3,
+        "MG502",
+        "`jwtTokenConfig[0].jwksUrl`",
+        "jwksURL",
+    ),
+    ("[b7a.users]\nann = 'secret'\n", 2, "MG502", "`b7a.users.ann`", "`[b7a.users.NAME]` with `password`"),
+    ("[b7a.users.ann]\nscope = 'a'\n", 2, "MG502", "`b7a.users.ann.scope`", "`b7a.users.ann.scopes`"),
+    ("[mutualSSLConfig]\nenabled = true\n", 2, "MG502", "`mutualSSLConfig.enabled`", "keys of `mutualSSLConfig`: "),
+    ("[basicAuthConfig]\nmaxGuesses = 1\n", 2, "MG502", "`basicAuthConfig.maxGuesses`", "failuresPerUser, "),
     (f"{ISSUER}audience = ['']\n", 4, "MG504", "`jwtTokenConfig[0].audience` has an empty name", "remove"),
     (
         "[dpopConfig]\norigins = ['https://a.test/']\n",

@@ -72,6 +72,8 @@ class Access:
         opened_by, kept_closed = self.opened_by(operation, requirements)
         if opened_by:
             return Security(opened_by=opened_by)
+        if requirements is not None:
+            self._readings.check_scopes(requirements, replaced=bool(operation.extensions.scope))
         if requirements is not None and requirements.allows_nobody_known and (self.reading == WSO2 or kept_closed):
             self._say_closed(requirements, operation, inherited=own is None)
         if self.reading == LITERAL and requirements is not None and not any(requirements.alternatives):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from microgate.plan.model import KeyPlace, Requirement, Security
 from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean
-from microgate.toolkit.openapi.security import API_KEY, MUTUAL_TLS, NOT_CHECKED, TOKENS
+from microgate.toolkit.openapi.security import API_KEY, MALFORMED, MUTUAL_TLS, NOT_CHECKED, TOKENS
 from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
@@ -64,6 +64,25 @@ class Readings:
                 hint = did_you_mean(named.scheme, schemes, f"defined are: {where}")
                 message = f"the security scheme `{shown(named.scheme)}` is not defined"
                 self._report.add(named.at.diagnostic(catalogue.UNDEFINED_SCHEME, message, hint))
+
+    def check_scopes(self, requirements: Requirements, *, replaced: bool) -> None:
+        """Say that names beside passwords, keys and certificates ask for nothing, as under 3.x. `replaced`: `x-scope` does."""
+        for named in requirements.named():
+            kind = self.kind(named.scheme)
+            if (
+                not named.scopes
+                or not kind
+                or kind == TOKENS
+                or replaced
+                or not self._once("scopes", named.at.identity)
+            ):
+                continue
+            listed = ", ".join(f"`{shown(scope)}`" for scope in named.scopes[:10])
+            message = (
+                f"{listed} of `{shown(named.scheme)}` cannot be checked: only tokens are asked for scopes in `security`"
+            )
+            hint = "`x-scope` asks users of Basic for one too" if kind == "basic" else "remove the names"
+            self._report.add(named.at.diagnostic(catalogue.SCHEMES_NARROWED, message, hint))
 
     def key_places(self, requirements: Requirements | None) -> tuple[KeyPlace, ...]:
         """Where the API keys that are named are looked for."""
@@ -166,7 +185,14 @@ class Readings:
         self, requirements: Requirements, *, instead: tuple[str, ...] = (), literal: bool = False
     ) -> None:
         defined = self._description.schemes
-        names = sorted({n.scheme for n in requirements.named() if n.scheme in defined and not self.kind(n.scheme)})
+        names = sorted(
+            {
+                named.scheme
+                for named in requirements.named()
+                # What is wrong with a malformed definition has been said.
+                if named.scheme in defined and defined[named.scheme] is not MALFORMED and not self.kind(named.scheme)
+            }
+        )
         if not names or not self._once("unchecked", *names, "", *instead):
             return
         listed = ", ".join(f"`{shown(name)}`" for name in names)

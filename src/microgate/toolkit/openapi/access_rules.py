@@ -29,20 +29,24 @@ FRAMING = frozenset(
 CREDENTIALS = ("authorization", "cookie")
 
 
+_MAPPED_BITS = 96  # of ::ffff:0:0/96 (RFC 4291 §2.5.5.2)
+
+
 def read_ip(cursor: Cursor, reader: Reader) -> IpRules | None:
     """`{allow, deny}`, each a list of addresses and networks; kept in their canonical spelling."""
-    if not reader.mapping(cursor, IP_KEYS):
+    if not cursor.is_mapping:
+        reader.wrong(cursor, "a mapping with `allow` or `deny`", "write `{allow: [10.0.0.0/8]}`")
         return None
+    reader.mapping(cursor, IP_KEYS)
     lists: dict[str, tuple[str, ...]] = {}
     for key in IP_KEYS:
         member = cursor.get(key)
         if member is not None:
             texts = [_network(item, reader) for item in reader.items(member)]
             lists[key] = tuple(dict.fromkeys(text for text in texts if text is not None))
-    if not lists:
+    if not lists and not list(cursor.members()):
         reader.wrong(cursor, "a mapping with `allow` or `deny`", found="an empty one")
-        return None
-    return IpRules(**lists)
+    return IpRules(**lists) if lists else None
 
 
 def _network(item: Cursor, reader: Reader) -> str | None:
@@ -66,6 +70,10 @@ def _network(item: Cursor, reader: Reader) -> str | None:
 
 
 def _canonical(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
+    """One spelling for each: IPv4 that is written as IPv6 (`::ffff:10.0.0.1`) is IPv4."""
+    inner = getattr(network.network_address, "ipv4_mapped", None)
+    if inner is not None and network.prefixlen >= _MAPPED_BITS:
+        network = ipaddress.IPv4Network((inner, network.prefixlen - _MAPPED_BITS))
     is_address = network.prefixlen == network.max_prefixlen
     return str(network.network_address) if is_address else str(network)
 

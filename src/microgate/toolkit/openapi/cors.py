@@ -57,6 +57,9 @@ _ENABLED = _spellings("cors-configuration-enabled")
 
 def read(cursor: Cursor, reader: Reader) -> CorsRules | None:
     """The block, in any of its three spellings."""
+    if not cursor.is_mapping:
+        reader.wrong(cursor, "a mapping", "write `{access-control-allow-origins: [https://app.example]}`")
+        return None
     if not reader.mapping(cursor, [*_WORDS, _ENABLED[2], _ENABLED[0], _ENABLED[1]]):
         return None
     found = CorsRules()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from microgate.plan.model import KeyPlace
 from microgate.toolkit import catalogue
-from microgate.toolkit.nearest import did_you_mean
+from microgate.toolkit.nearest import did_you_mean, nearest
 from microgate.toolkit.openapi.tree import shown
 from microgate.toolkit.openapi.values import FIELD_NAME
 
@@ -26,6 +26,11 @@ READINGS = (LITERAL, WSO2)  # of `security`: an OR of ANDs as OpenAPI means it, 
 _TYPE_NAMES = ("oauth2", "openIdConnect", "http", "apiKey", "mutualTLS", "basic")
 SCHEME_TYPES = {name.lower(): name for name in _TYPE_NAMES}
 _TOKEN_SCHEMES = ("bearer", "jwt", "dpop")
+# Of IANA's registry, and of Microsoft: nobody means another word by them.
+_FOREIGN_SCHEMES = frozenset(
+    {"concealed", "digest", "gnap", "hmac", "hoba", "mutual", "negotiate", "ntlm", "oauth", "privatetoken"}
+    | {"scram-sha-1", "scram-sha-256", "vapid"}
+)
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,11 @@ class SchemeDefinition:
     kind: str
     key_place: KeyPlace | None = None  # of an API key
     is_dpop: bool = False  # tokens of their holder alone (RFC 9449)
+    is_malformed: bool = False
 
 
 NOT_CHECKED = SchemeDefinition("")
+MALFORMED = SchemeDefinition("", is_malformed=True)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,8 @@ def read_schemes(root: Cursor, references: References, report: Report) -> dict[s
     """The schemes that a description defines, by their names."""
     components = root.get("components")
     schemes = root.get("securityDefinitions") or (components.get("securitySchemes") if components else None)
+    if schemes is None and components is not None:
+        _report_misspelt_schemes(components, report)
     found: dict[str, SchemeDefinition] = {}
     if schemes is None:
         return found
@@ -87,6 +96,14 @@ def read_schemes(root: Cursor, references: References, report: Report) -> dict[s
     return found
 
 
+def _report_misspelt_schemes(components: Cursor, report: Report) -> None:
+    for key, member in components.members():
+        if nearest(key, ("securitySchemes",)):
+            hint = "did you mean `securitySchemes`?"
+            message = f"unknown key `{shown(key)}`"
+            report.add(member.key_spot.diagnostic(catalogue.MISSPELT_KEY, message, hint))
+
+
 def _definition(name: str, scheme: Cursor, report: Report) -> SchemeDefinition:
     kind = scheme.get("type")
     word = kind.text.lower() if kind is not None and kind.text else ""
@@ -95,17 +112,37 @@ def _definition(name: str, scheme: Cursor, report: Report) -> SchemeDefinition:
         message = f"the security scheme `{shown(name)}` has no known type"
         hint = did_you_mean(word, SCHEME_TYPES.values(), f"types are {', '.join(SCHEME_TYPES.values())}")
         report.add(at.spot.diagnostic(catalogue.WRONG_TYPE, message, hint))
+        return MALFORMED
     if word in ("oauth2", "openidconnect"):
         return SchemeDefinition(TOKENS)
     if word == "http":
-        http_scheme = scheme.get("scheme")
-        http = http_scheme.text.lower() if http_scheme is not None and http_scheme.text else ""
-        if http in _TOKEN_SCHEMES:
-            return SchemeDefinition(TOKENS, is_dpop=http == "dpop")
-        return SchemeDefinition(BASIC) if http == "basic" else NOT_CHECKED
+        return _http_definition(name, scheme, report)
     if word == "apikey":
         return _key_definition(name, scheme, report)
     return {"basic": SchemeDefinition(BASIC), "mutualtls": SchemeDefinition(MUTUAL_TLS)}.get(word, NOT_CHECKED)
+
+
+def _http_definition(name: str, scheme: Cursor, report: Report) -> SchemeDefinition:
+    """A scheme of the Authorization field; those that others may check pass."""
+    member = scheme.get("scheme")
+    if member is None:
+        message = f"`scheme` is missing in the security scheme `{shown(name)}`"
+        hint = "write `scheme: bearer` or `scheme: basic`"
+        report.add(scheme.spot.diagnostic(catalogue.PROPERTY_MISSING, message, hint))
+        return MALFORMED
+    word = (member.text or "").lower()
+    if word in _TOKEN_SCHEMES:
+        return SchemeDefinition(TOKENS, is_dpop=word == "dpop")
+    if word == "basic":
+        return SchemeDefinition(BASIC)
+    meant = "" if word in _FOREIGN_SCHEMES else nearest(word, ("basic", *_TOKEN_SCHEMES))
+    if member.text and not meant:
+        return NOT_CHECKED
+    found = f"`{shown(member.text)}`" if member.text else member.kind
+    hint = f"did you mean `{meant}`?" if meant else "write `scheme: bearer` or `scheme: basic`"
+    message = f"`scheme` of `{shown(name)}` is no HTTP scheme: {found}"
+    report.add(member.spot.diagnostic(catalogue.WRONG_TYPE, message, hint))
+    return MALFORMED
 
 
 def _key_definition(name: str, scheme: Cursor, report: Report) -> SchemeDefinition:
@@ -123,7 +160,7 @@ def _key_definition(name: str, scheme: Cursor, report: Report) -> SchemeDefiniti
             texts.append(member.text)
             at = member
     if len(texts) < 2:
-        return NOT_CHECKED
+        return MALFORMED
     location, parameter = texts[0].lower(), texts[1]
     if location not in ("header", "query", "cookie"):
         message = f"`in: {shown(texts[0])}` is no place for a key"
@@ -131,9 +168,11 @@ def _key_definition(name: str, scheme: Cursor, report: Report) -> SchemeDefiniti
         report.add(scheme.spot.diagnostic(catalogue.WRONG_TYPE, message, hint))
     elif location == "header" and not FIELD_NAME.fullmatch(parameter):
         report.add(at.spot.diagnostic(catalogue.WRONG_TYPE, f"`{shown(parameter)}` is not the name of a header"))
-    elif location != "cookie":
+    elif location == "cookie":
+        return NOT_CHECKED
+    else:
         return SchemeDefinition(API_KEY, KeyPlace(location, parameter))
-    return NOT_CHECKED
+    return MALFORMED
 
 
 def read_requirements(parent: Cursor, report: Report) -> Requirements | None:
@@ -146,13 +185,15 @@ def read_requirements(parent: Cursor, report: Report) -> Requirements | None:
         report.add(security.spot.diagnostic(catalogue.WRONG_TYPE, message, "write `security: [{name: [scopes]}]`"))
         return None
     alternatives: list[tuple[Named, ...]] = []
-    for item in security.items():
+    items = list(security.items())
+    for item in items:
         if not item.is_mapping:
             message = f"a security requirement must be a mapping of a scheme to its scopes, not {item.kind}"
             report.add(item.spot.diagnostic(catalogue.WRONG_TYPE, message, f"write `{shown(item.text or 'name')}: []`"))
             continue
         alternatives.append(tuple(_named(name, member, report) for name, member in item.members()))
-    return Requirements(tuple(alternatives), security.spot)
+    # A list of nothing but mistakes is not one that names nothing.
+    return Requirements(tuple(alternatives), security.spot) if alternatives or not items else None
 
 
 def _named(name: str, member: Cursor, report: Report) -> Named:

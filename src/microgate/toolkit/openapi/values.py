@@ -62,7 +62,10 @@ class Reader:
         value = cursor.value
         if isinstance(value, bool):
             return value
-        self.wrong(cursor, "true or false", "remove the quotes" if cursor.text in ("true", "false") else "")
+        word = (cursor.text or "").lower()
+        meant = "true" if word in ("yes", "on", "y", "1") else "false" if word in ("no", "off", "n", "0") else ""
+        hint = f"write `{meant}`" if meant else ""
+        self.wrong(cursor, "true or false", "remove the quotes" if word in ("true", "false") else hint)
         return None
 
     def integer(self, cursor: Cursor, low: int = 0) -> int | None:
