@@ -11,7 +11,7 @@ import pytest
 from harness.sources import ROOT
 
 
-@pytest.mark.parametrize("page", ["cli.md", "settings.md"])
+@pytest.mark.parametrize("page", ["cli.md", "settings.md", "throttling/policies.md", "throttling/policies.schema.json"])
 def test_generated_pages_are_up_to_date(page, tmp_path):
     """`make docs` writes them; a copy of docs/ is written here and compared, so that the test changes nothing."""
     copied = tmp_path / "docs"

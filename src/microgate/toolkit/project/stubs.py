@@ -8,7 +8,24 @@ from microgate.toolkit.project import layout
 
 _POLICIES = """\
 # Rate-limit policies. An API or an operation names one in `x-wso2-throttling-tier`; the built-in `Unlimited` means none.
-# timeUnit: min, hour, day, week, month (30 days) or year (365 days).
+# timeUnit: sec, min, hour, day, week, month (30 days) or year (365 days).
+#
+# A policy may also have any of these; docs/throttling/policies.md has them all.
+#
+#   window: sliding                # holds over any stretch of that length
+#   burst: 20                      # at most so many at once, filled at the rate of `count`
+#   concurrency: 10                # in flight at one time
+#   bandwidth: {bytes: 10MB, direction: both, exceeded: slow}
+#   weights: {5xx: 0}              # what failed does not count
+#   shadow: true                   # counts and logs, refuses nothing
+#   store: fast                    # counts over all nodes; or strict
+#   conditions:                    # requests with a limit of their own
+#     - robots: {when: {header: {User-Agent: bot}}, count: 60}
+#
+# customPolicies:                  # count every request by what it is of
+#   - PerUser: {keyTemplate: "$userId:$apiContext", count: 20, unitTime: 1, timeUnit: sec}
+# blockingConditions:              # shut callers out
+#   - address: 203.0.113.0/24
 resourcePolicies:
   - 50kPerMin:
       count: 50000

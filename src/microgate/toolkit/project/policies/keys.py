@@ -154,7 +154,7 @@ SHAPES: dict[str, tuple[Key, ...]] = {
         Key("query", "patterns", "name of a query parameter -> pattern that is found in its value"),
         Key("claim", "patterns", "name of a claim of the caller's token -> pattern that is found in its value"),
         Key("address", "networks", "addresses of clients: one or a list of `192.0.2.7`, `10.0.0.0/8`, `10.0.0.1-10.0.0.9`"),
-        Key("not", "when", "the same four; none of them may hold", shape="when"),
+        Key("not", "mapping", "the same four; none of them may hold", shape="when"),
         Key("invert", "boolean", "turns round each of the four beside it, as `not` does", default="false"),
     ),
     "block": (
