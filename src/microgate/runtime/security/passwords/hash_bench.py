@@ -1,15 +1,18 @@
 """Where slow work of user stores is done: in a few threads, by fair turns, never on the event loop.
 
-The threads start with the first work and stay: starting one holds the loop up until the system has let it run. They have the
-priority of the loop; a lower one would hold up everybody when it is put aside while it has the interpreter's lock.
+The threads start with the first work and stay: starting one holds the loop up until the system has let it run. The system
+prefers the loop to them, and after a wrong password they rest for as long as it took: guesses leave the processors to others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 import threading
 from queue import SimpleQueue
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from microgate.runtime.security.passwords import stored_forms as passwords
@@ -24,6 +27,11 @@ if TYPE_CHECKING:
     Job: TypeAlias = tuple[Callable[[], Any], asyncio.Future[Any]]
 
 T = TypeVar("T")
+
+# A tenth of the loop's share of a processor that both want. Less would hold everybody up whenever such a thread is put aside
+# while it has the interpreter's lock.
+NICENESS = 10
+MAX_REST_SECONDS = 1.0
 
 
 class HashBench:
@@ -75,13 +83,18 @@ class HashBench:
 
 
 def _work(jobs: SimpleQueue[Job | None]) -> None:
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
     while (job := jobs.get()) is not None:
         work, done = job
+        begun = monotonic()
         tell: Callable[[Any], None] = done.set_result
         try:
             news = work()
         except Exception as error:  # noqa: BLE001 - raised again where it is waited for
             tell, news = done.set_exception, error
+        rest_s = min(monotonic() - begun, MAX_REST_SECONDS) if news is False else 0.0
         with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
             done.get_loop().call_soon_threadsafe(tell, news)
         del job, work, done, tell, news  # a thread that waits holds nobody's password
+        sleep(rest_s)

@@ -70,6 +70,8 @@ class Turns:
         self._free += 1
 
     def _make_room(self, own: int) -> None:
+        if len(self._rows) == self._waiting:
+            raise BusyError  # each waits alone: a flood from many addresses is not looked through for each of its requests
         address, row = max(self._rows.items(), key=lambda item: len(item[1]))
         if len(row) <= own + 1:
             raise BusyError

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+import time
 
 import pytest
 
 from microgate.runtime.security.passwords import stored_forms as passwords
-from microgate.runtime.security.passwords.hash_bench import HashBench
+from microgate.runtime.security.passwords.hash_bench import NICENESS, HashBench
 from microgate.runtime.security.passwords.user_stores.store import Attempt
 from microgate.settings.stored_passwords import read_stored
 
@@ -53,6 +55,52 @@ def test_work_that_nobody_waits_for_any_more_is_finished_and_gives_its_turn_back
         assert not next_one.done()
         go_on.set()
         assert await asyncio.wait_for(next_one, 5) == 1
+        bench.close()
+
+    asyncio.run(run())
+
+
+def test_the_system_prefers_the_loop_to_who_hashes():
+    async def run():
+        bench = HashBench(2)
+        own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        both = asyncio.Barrier(3)
+        loop = asyncio.get_running_loop()
+
+        def niceness():
+            asyncio.run_coroutine_threadsafe(both.wait(), loop).result(5)
+            return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+        found = [asyncio.create_task(bench.run(ATTEMPT, niceness)) for _ in range(2)]
+        await asyncio.wait_for(both.wait(), 5)
+        assert await asyncio.gather(*found) == [own + NICENESS] * 2
+        assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
+        bench.close()
+
+    asyncio.run(run())
+
+
+def test_who_found_a_wrong_password_rests_and_who_found_a_right_one_does_not():
+    async def run():
+        bench = HashBench(1)
+
+        def begun_after(answer):
+            """The seconds from the end of a work of 0.2 s to the begin of the next."""
+            ended = []
+
+            def work():
+                threading.Event().wait(0.2)
+                ended.append(time.monotonic())
+                return answer
+
+            return work, ended
+
+        for answer, least, most in ((False, 0.2, 5), (True, 0, 0.2)):
+            work, ended = begun_after(answer)
+            first = asyncio.create_task(bench.run(ATTEMPT, work))
+            second = asyncio.create_task(bench.run(ATTEMPT, time.monotonic))
+            assert await first is answer
+            assert least <= await second - ended[0] < most
         bench.close()
 
     asyncio.run(run())
