@@ -32,6 +32,12 @@ GOALS = (
     Goal("one token, against nginx with a check in Lua", _JWT, Side("nginx-lua-jwt", "jwt"), 1.60),
     Goal("plain GET of 1 KiB, against Envoy", Side("microgate", "get1k"), Side("envoy", "get1k"), 0.45),
     Goal("1,000 tokens, against one token", Side("microgate-jwt", "jwt1000"), _JWT, 1.10),
+    Goal(
+        "every token new, against Envoy without its token cache",
+        Side("microgate-jwt", "jwtfresh"),
+        Side("envoy-jwt", "jwtfresh"),
+        0.70,
+    ),
     Goal("TLS, against plain", Side("microgate-jwt", "tlsjwt"), _JWT, 1.25),
     Goal("two workers, against one", Side("microgate-jwt", "jwt", "both"), _JWT, 1.10),
     Goal(

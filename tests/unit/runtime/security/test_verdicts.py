@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import gc
+import resource
 import tracemalloc
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from harness.minting import NOW, Clock, as_json, b64, good_claims
+from microgate.runtime.security.context import VERDICT_BYTES
 from microgate.runtime.security.tokens import claims
 from microgate.runtime.security.tokens.compact import parse
 from microgate.runtime.security.verdicts import Verdict, Verdicts
@@ -127,3 +132,30 @@ def test_memory_stays_within_the_stated_bound() -> None:
         assert verdicts.size_bytes <= 1 << 19
         assert len(verdicts) > 20
         assert taken <= 1.1 * verdicts.size_bytes, (taken, verdicts.size_bytes, len(verdicts))
+
+
+# The short form fills the cache several times over, which says the same in seconds.
+@pytest.mark.parametrize("count", [30_000, pytest.param(1_000_000, marks=[pytest.mark.long, pytest.mark.timeout(300)])])
+def test_a_million_distinct_tokens_take_no_more_than_the_stated_bound(count: int) -> None:
+    """What the process takes from the system, with the bound of a worker; and what is kept is a part of what came."""
+    verdicts = Verdicts(VERDICT_BYTES, count, Clock())
+    padding = b"." + b64(bytes(256))
+    body = b64(b"x" * 500)
+
+    def flood(numbers: range) -> None:
+        for number in numbers:
+            consumer = claims.consumer_of(good_claims(sub=f"user-{number}", jti=f"{number:032}"), "aud")
+            verdicts.keep(b"Bearer %d.%b%b" % (number, body, padding), Verdict(NOW + 60, consumer))
+
+    before = resident_bytes()
+    flood(range(count // 2))
+    assert len(verdicts) < count // 3
+    filled = resident_bytes()
+    assert filled - before <= 1.2 * VERDICT_BYTES
+    flood(range(count // 2, count))
+    assert resident_bytes() - filled <= 0.1 * VERDICT_BYTES
+
+
+def resident_bytes() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

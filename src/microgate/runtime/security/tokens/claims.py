@@ -17,6 +17,9 @@ Claims = dict[str, Any]
 # Dates beyond this are no dates: it keeps sums exact and far from overflow.
 _MAX_DATE = 1 << 53
 _NEVER = float("inf")
+# As tuples: a union is made anew each time that it is named.
+_NUMBERS = (int, float)
+_PLAIN = (str, int)
 _NOBODY = Application()
 _ACCESS_TOKENS = frozenset({"at+jwt", "application/at+jwt"})
 
@@ -44,7 +47,7 @@ def _date(claims: Claims, name: str) -> float | None:
         return None
     value = claims[name]
     # A boolean is an int to Python, and an infinite float fails the comparison.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MAX_DATE < value < _MAX_DATE:
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not -_MAX_DATE < value < _MAX_DATE:
         raise TokenError(refusals.CLAIMS)
     return float(value)
 
@@ -121,7 +124,7 @@ def application_of(details: dict[str, Any]) -> Application:
 
     def text(name: str) -> str:
         value = details.get(name)
-        return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+        return str(value) if isinstance(value, _PLAIN) and not isinstance(value, bool) else ""
 
     return Application(text("name"), text("id"), text("uuid"), text("owner"), text("tier"))
 
@@ -140,6 +143,8 @@ def _consumer_key(claims: Claims, consumer_key_claim: str) -> str:
 def _assertion(claims: Claims) -> bytes:
     """A ready token for backends that the issuer has put in (WSO2 §6.10); it goes into a header, so it must fit there."""
     value = _text(claims, "backendJwt")
+    if not value:
+        return b""
     if not all("!" <= character <= "~" for character in value):
         raise TokenError(refusals.CLAIMS)
     return value.encode()

@@ -130,14 +130,14 @@ class Issuers:
             raise TokenError(refusals.ALGORITHM)
         name = token.claims.get("iss")
         entries = self._by_name.get(name, []) if isinstance(name, str) else []
-        failure = TokenError(refusals.ISSUER)
+        failure: TokenError | None = None
         for position, issuer in enumerate(entries):
             try:
                 return issuer.verify(token, now)
             except TokenError as error:
                 if position == 0 or isinstance(error, UnknownKeyError):
                     failure = error
-        raise failure
+        raise failure or TokenError(refusals.ISSUER)
 
 
 def load(
