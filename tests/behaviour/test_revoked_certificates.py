@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
 import socket
 
 import pytest
 
-from harness.certified import Certified
+from harness.authority import authority
+from harness.certified import ALERT, Certified
 from harness.client import Client
 from harness.waiting import wait_until
 
@@ -65,3 +68,43 @@ def test_r13_an_expired_certificate_is_refused_on_a_kept_connection_and_in_a_res
         assert resumed.recv(12) == b"HTTP/1.1 401"
     reasons = [line["reason"] for line in running.log_lines(3)]
     assert reasons == ["", *["auth.mutual_tls.expired"] * 2]
+
+
+def test_authorities_come_and_go_without_a_restart(certified):
+    running = certified.start(**OPEN)
+    before = certified.trusted.read_bytes()
+    other = authority("other")
+    known, stranger = certified.root.issue("known"), other.issue("stranger")
+    assert (certified.call(known), certified.call(stranger)) == ((200, None), ALERT)
+    certified.trusted.write_bytes(before + other.pem)
+    wait_until(lambda: certified.call(stranger) == (200, None), "the new authority is trusted", seconds=10)
+    for bad in (b"nothing of use", before[:-60]):
+        complaints = running.output.count("stays in use")
+        certified.trusted.write_bytes(bad)
+        wait_until(lambda count=complaints: running.output.count("stays in use") >= count + 2, "it says so", seconds=10)
+        assert (certified.call(known), certified.call(stranger)) == ((200, None), (200, None))
+    context = certified.tls(known)
+    with Client(running.https, tls=context) as kept:
+        assert kept.get("/a").status == 200
+        session = kept.socket.session
+        certified.trusted.write_bytes(other.pem)
+        wait_until(lambda: kept.get("/a").status == 401, "a kept connection is refused", seconds=10)
+    raw = socket.create_connection(("127.0.0.1", running.https), 5)
+    with context.wrap_socket(raw, server_hostname="localhost", session=session) as resumed:
+        resumed.sendall(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert resumed.recv(12) == b"HTTP/1.1 401"
+    assert certified.call(known) == (401, 900901)
+    assert certified.call(stranger) == (200, None)
+    wait_until(lambda: "auth.mutual_tls.untrusted" in running.access_log.read_text(), "the log says why")
+
+
+def test_a_worker_that_begins_anew_while_the_authorities_are_broken_trusts_the_last_good_ones(certified):
+    running = certified.start(**OPEN)
+    client = certified.root.issue("client")
+    assert certified.call(client) == (200, None)
+    certified.trusted.write_bytes(b"nothing of use")
+    children = {pid for pid in running.processes() if pid != running.pid}
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: "the last good authorities stay in use" in running.output, "a successor begins", seconds=10)
+    wait_until(lambda: certified.call(client) == (200, None), "it trusts the same", seconds=10)

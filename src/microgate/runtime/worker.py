@@ -24,6 +24,7 @@ from microgate.runtime.event_loop import run
 from microgate.runtime.lifeline import Orders
 from microgate.runtime.observability.metrics import Metrics
 from microgate.runtime.security.certificates import client_trust
+from microgate.runtime.security.followed_files import FollowedFiles
 
 if TYPE_CHECKING:
     import mmap
@@ -119,17 +120,33 @@ class Worker:
             counted.counter("connections_accepted"),
             counted.counter("connections_refused"),
         )
+        self._authorities: FollowedFiles[Any] | None = None
         if post.tls is not None:
             post.tls.watch_handshakes(
                 partial(counted.counter("tls_handshake_errors"), 1),
                 partial(counted.counter("client_certificates_refused"), 1),
             )
-            post.tls.ask_clients(client_trust.demand(post.plan, post.settings))
+            self._authorities = self._ask_clients(post.tls)
         self._show_connections = counted.gauge("connections")
         self._shown = 0
         self._timer: asyncio.TimerHandle | None = None
         self._serving = False
         channel.subscribe(Greeting, self._on_greeting)
+
+    def _ask_clients(self, tls: ServerTls) -> FollowedFiles[Any] | None:
+        """Ask clients for certificates where an API uses them, and know of authorities that come later."""
+        settings = self._post.settings
+        demand = client_trust.demand(self._post.plan, settings)
+        tls.ask_clients(demand)
+        if demand is None:
+            return None
+        required = demand.required
+
+        def take(found: dict[str, bytes]) -> None:
+            tls.ask_clients(client_trust.Demand(required, b"".join(found.values())))
+
+        load = partial(client_trust.proved_authorities, settings)
+        return FollowedFiles("list of authorities for handshakes", client_trust.files(settings), load, take)
 
     async def start(self) -> None:
         for listener in self._post.listeners.traffic:
@@ -219,6 +236,8 @@ class Worker:
 
     async def close(self) -> None:
         """End everything now; the last log lines are handed over."""
+        if self._authorities is not None:
+            self._authorities.close()
         if self._timer is not None:
             self._timer.cancel()
         await self._acceptor.close(sockets_stay=True)

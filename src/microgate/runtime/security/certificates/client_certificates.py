@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +27,7 @@ from microgate.runtime.security.certificates.certificate_header import MALFORMED
 from microgate.runtime.security.certificates.client_trust import PathError, Paths, takes_certificates
 from microgate.runtime.security.certificates.crl_files import RevokedCertificates
 from microgate.runtime.security.certificates.thumbprints import thumbprint
+from microgate.runtime.security.followed_files import FollowedFiles
 from microgate.runtime.security.refusals import Reason, TokenError
 
 if TYPE_CHECKING:
@@ -67,8 +69,10 @@ class ClientCertificates:
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self._settings = settings
-        trusted = [x509.load_pem_x509_certificate(one) for one in client_trust.authorities(settings).values()]
+        found = client_trust.authorities_or_last_good(settings)
+        trusted = _certificates(found)
         self._paths = Paths(trusted)
+        self._proves_all = client_trust.withdrawn(settings, found)
         self._revoked = RevokedCertificates(settings.mutual_tls.crl_files, trusted)
         self._header = settings.mutual_tls.certificate_header_name.lower().encode()
         self._ends_here = settings.mutual_tls.is_client_certificate_validation_enabled
@@ -78,6 +82,10 @@ class ClientCertificates:
         self._timer: asyncio.TimerHandle | None = None
         if settings.mutual_tls.crl_files:
             self._follow()
+        load = partial(client_trust.proved_authorities, settings)
+        self._authorities = FollowedFiles(
+            "list of trusted authorities", client_trust.files(settings), load, self._trust
+        )
 
     def find(self, exchange: Exchange) -> Known | None:
         """What the request brings, None for nothing; raises TokenError for anything that is not good.
@@ -116,19 +124,43 @@ class ClientCertificates:
     def _of_handshake(self, der: bytes, now: float) -> Known:
         """OpenSSL has proved the path, perhaps long ago: a resumed session goes back to another handshake."""
         certificate = _load(der)
-        return _known(certificate, now, self._revoked.check(certificate, now))
+        found = _known(certificate, now, self._revoked.check(certificate, now))
+        if self._proves_all:
+            self._prove_path(found, certificate, [], now)
+        return found
 
     def _of_header(self, given: bytes, now: float) -> Known:
         _, value, chain = given.split(b"\n")
         leaf, *others = read_header(value, chain)
         found = _known(leaf, now, now + HEADER_VERDICT_SECONDS)
-        try:
-            path = self._paths.prove(leaf, others, now)
-        except PathError as error:
-            log.info("the certificate `%s` in a proxy's header is refused: %s", found.certificate.subject, error)
-            raise TokenError(UNTRUSTED) from None
+        path = self._prove_path(found, leaf, others, now)
         until = min([found.until, *(self._revoked.check(one, now) for one in path)])
         return found._replace(until=until)
+
+    def _prove_path(
+        self, found: Known, leaf: x509.Certificate, others: list[x509.Certificate], now: float
+    ) -> list[x509.Certificate]:
+        try:
+            return self._paths.prove(leaf, others, now)
+        except PathError as error:
+            log.info("the certificate `%s` is refused: %s", found.certificate.subject, error)
+            raise TokenError(UNTRUSTED) from None
+
+    def _trust(self, found: dict[str, bytes]) -> None:
+        """Other authorities count from now on.
+
+        Neither OpenSSL nor a session forgets one that was taken out, so then each certificate's path is proved here too, of
+        which only the certificate and the authorities are known: what leads over others is refused until a restart.
+        """
+        trusted = _certificates(found)
+        self._paths = Paths(trusted)
+        self._revoked.trust(trusted)
+        if client_trust.withdrawn(self._settings, found):
+            self._proves_all = True
+            log.warning(
+                "an authority was taken out: clients whose certificates lead over one not listed need a restart"
+            )
+        self._known.clear()
 
     # Revocation lists are read by a timer: no request waits for the disk.
 
@@ -149,6 +181,7 @@ class ClientCertificates:
             self._known.clear()
 
     def close(self) -> None:
+        self._authorities.close()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -171,6 +204,10 @@ class ClientCertificates:
             thumbprints |= {_of_alias(alias, store, self._settings) for alias in aliases}
         subjects = {subject for entry in entries for subject in entry.subjects}
         return lambda certificate: certificate.thumbprint in thumbprints or certificate.subject in subjects
+
+
+def _certificates(found: dict[str, bytes]) -> list[x509.Certificate]:
+    return [x509.load_pem_x509_certificate(one) for one in found.values()]
 
 
 class MutualTls:

@@ -7,6 +7,7 @@ is proved by OpenSSL in the handshake, or by the verifier of `cryptography` wher
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from microgate.plan.model import Plan, Security
     from microgate.settings.model import Settings
+
+log = logging.getLogger("microgate.tls")
 
 MAX_AUTHORITIES = 1_000
 MAX_PATH = 8  # certificates between a client's and an authority's
@@ -36,7 +39,7 @@ def demand(plan: Plan, settings: Settings) -> Demand | None:
     required = settings.mutual_tls.ssl_verify_client == "require"
     if not (required or _is_used(plan) or (_is_welcome(plan) and _is_configured(settings))):
         return None
-    return Demand(required, b"".join(authorities(settings).values()))
+    return Demand(required, b"".join(authorities_or_last_good(settings).values()))
 
 
 def _securities(plan: Plan) -> Iterator[Security]:
@@ -69,6 +72,49 @@ def _is_welcome(plan: Plan) -> bool:
 
 def _is_configured(settings: Settings) -> bool:
     return bool(settings.mutual_tls.trusted_certificates_file) or Path(settings.listener.trust_store_path).exists()
+
+
+# What this process, or the one that it was forked from, found first and found last.
+_first_of: dict[str, dict[str, bytes]] = {}
+_last_of: dict[str, dict[str, bytes]] = {}
+
+
+def files(settings: Settings) -> list[str]:
+    """Where the authorities are."""
+    return [settings.mutual_tls.trusted_certificates_file or settings.listener.trust_store_path]
+
+
+def authorities_or_last_good(settings: Settings) -> dict[str, bytes]:
+    """As `authorities`; a worker that begins anew while the file is broken trusts whom its siblings trust."""
+    place = files(settings)[0]
+    try:
+        found = authorities(settings)
+    except KeyMaterialError as error:
+        if place not in _last_of:
+            raise
+        log.warning("%s; the last good authorities stay in use", error)
+        return _last_of[place]
+    _first_of.setdefault(place, found)
+    _last_of[place] = found
+    return found
+
+
+def proved_authorities(settings: Settings) -> dict[str, bytes]:
+    """As `authorities`, and OpenSSL takes them: what a live context cannot load must not get near it."""
+    import ssl
+
+    found = authorities(settings)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=b"".join(found.values()).decode())
+    except (ssl.SSLError, ValueError) as error:
+        raise KeyMaterialError(f"cannot use the authorities in `{files(settings)[0]}`: {error}") from None
+    _last_of[files(settings)[0]] = found
+    return found
+
+
+def withdrawn(settings: Settings, now: dict[str, bytes]) -> bool:
+    """Whether somebody is trusted no more whom this gateway trusted at its start: OpenSSL cannot forget, nor can sessions."""
+    return not set(_first_of.get(files(settings)[0], {}).values()) <= set(now.values())
 
 
 def authorities(settings: Settings) -> dict[str, bytes]:
@@ -109,7 +155,10 @@ def _from_file(file: Path) -> dict[str, bytes]:
     from cryptography.hazmat.primitives.serialization import Encoding
 
     try:
-        certificates = x509.load_pem_x509_certificates(file.read_bytes())
+        data = file.read_bytes()
+        certificates = x509.load_pem_x509_certificates(data)
+        if len(certificates) < data.count(b"-----BEGIN CERTIFICATE-----"):
+            raise ValueError("the end of one is missing")  # noqa: TRY301 - as a damaged one
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
         raise KeyMaterialError(f"cannot read the trusted certificates `{file}`: {reason}") from None

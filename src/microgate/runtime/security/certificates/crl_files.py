@@ -40,6 +40,10 @@ class RevokedCertificates:
         self._stamp = self._seen = self._look()
         self._by_issuer = self._load()
 
+    def trust(self, authorities: Sequence[x509.Certificate]) -> None:
+        """Hold lists that change from now on against other authorities."""
+        self._authorities = authorities
+
     def refresh(self) -> bool:
         """Read the files again if they have changed and hold still; True where other lists are in use now."""
         stamp = self._look()
