@@ -327,6 +327,15 @@ def test_a_taken_port_is_one_line(place):
             ],
             "error: gw.conf:10: cannot read `no.pem`: no such file or directory",
         ),
+        (
+            [
+                "[[jwtTokenConfig]]",
+                "issuer = 'https://a.example'",
+                "jwksURL = 'https://a.example/'",
+                "claimMapper = 'no:more'",
+            ],
+            "error: gw.conf:4: `jwtTokenConfig.claimMapper`: the artefact has no extensions/no.py",
+        ),
         (["[httpClients]", 'caFile = "no.pem"'], "error: gw.conf:2: `httpClients.caFile`: cannot use `no.pem`: "),
         (["[accessLogConfig]", 'format = "{no}"'], "error: gw.conf:2: `accessLogConfig.format`: unknown field `no`"),
     ],

@@ -197,3 +197,10 @@ def test_users_of_python_in_the_project(gateway):
         assert client.request("GET", "/write", [basic("broken", "my-password")]).status == 503
     assert "failed with ValueError at extensions/accounts.py:3" in running.output
     assert "my-password" not in running.output
+
+
+def test_a_gateway_without_users_says_that_nobody_can_log_in(gateway):
+    running = gateway(API)
+    assert running.output.count("nobody can log in: operations take passwords") == 1
+    with running.connect() as client:
+        assert client.get("/a", basic("ann", "secret")).status == 401

@@ -19,6 +19,7 @@ E = TypeVar("E", bound=BaseException)
 
 DEFAULT = "default"
 _QUOTED = re.compile(r"`([^`]+)`")
+_INDEX = re.compile(r"\[\d+\]")
 _KEY = re.compile(r"\w[\w\[\]]*(?:\.[\w\[\]]+)+")
 
 
@@ -29,7 +30,8 @@ def place_of(error: MicrogateError, values: Sequence[Value]) -> str:
     have that value; the last quoted one counts, since `issuer X cannot use FILE` is about the file.
     """
     given = [row for row in values if row.origin != DEFAULT]
-    origins = {row.key: row.origin for row in given}
+    # A message may name a key of all tables of an array, which is enough where there is but one.
+    origins = {_INDEX.sub("", row.key): row.origin for row in reversed(given)} | {row.key: row.origin for row in given}
     # One table where an array of them belongs is read as an array of one.
     names = list(dict.fromkeys(name for key in error.settings for name in (key, key.replace("[0]", ""))))
     concerned = [row for name in names for row in given if row.key == name or row.key.startswith(f"{name}.")]

@@ -326,6 +326,11 @@ def client_certificates(settings: Settings, finder: Finder) -> None:
         if not (entry.alias_list or entry.thumbprints or entry.subjects):
             message = f"`{table}` lists no certificate of `{entry.name}`"
             finder.found(catalogue.CONTRADICTION, table, message, "add `aliasList`, `thumbprints` or `subjects`")
+        for subject in entry.subjects:
+            if "=" not in subject:
+                message = f"`{table}.subjects` has `{subject}`, which is no subject of a certificate"
+                hint = "write it as RFC 4514 does, `CN=shop,O=Example`; `openssl x509 -noout -subject -nameopt RFC2253` prints it"
+                finder.found(catalogue.RANGE, f"{table}.subjects", message, hint)
         for thumbprint in entry.thumbprints:
             digits = thumbprint.replace(":", "")
             if len(digits) != SHA256_DIGITS or not set(digits.lower()) <= set("0123456789abcdef"):
@@ -334,11 +339,23 @@ def client_certificates(settings: Settings, finder: Finder) -> None:
                 finder.found(catalogue.RANGE, f"{table}.thumbprints", message, hint)
 
 
+def api_keys(settings: Settings, finder: Finder) -> None:
+    """Signed keys name who made them; an empty name would be that of no key."""
+    for key, issuer in (
+        ("apikey.tokenConfigs.issuer", settings.api_key.token_configs.issuer),
+        ("apikey.issuer.tokenConfig.issuer", settings.api_key.signing.issuer),
+    ):
+        if not issuer or issuer != issuer.strip():
+            message = f"`{key}` is empty, or begins or ends with a blank, so no key is its"
+            finder.found(catalogue.RANGE, key, message, "remove the key for the default")
+
+
 RULES: tuple[Rule, ...] = (
     listeners,
     proxies,
     certificates,
     client_certificates,
+    api_keys,
     issuers,
     key_manager,
     backends,

@@ -71,6 +71,12 @@ def test_a_value_that_several_settings_have_leads_to_the_one_that_is_meant(setti
     assert place_of(raised.value, SHARED) == place
 
 
+def test_a_key_of_one_table_of_an_array_may_be_named_without_its_number():
+    message = "`jwtTokenConfig.certificateFile` cannot be used; nor can `jwtTokenConfig.jwksFile`"
+    assert place_of(MicrogateError(message), SHARED) == "micro-gw.conf:6"
+    assert place_of(MicrogateError("`jwtTokenConfig.jwksFile` cannot be used"), SHARED) == "micro-gw.conf:10"
+
+
 def test_who_knows_more_is_not_overruled():
     with pytest.raises(MicrogateError) as raised, about("jwtTokenConfig[0]"), about("userStore[0]"):
         raise MicrogateError("cannot read `one.pem`")

@@ -15,6 +15,14 @@ ISSUER = f'[[jwtTokenConfig]]\nissuer = "https://id.example"\n{KEY}\n'
 # Text of a file, the line and code of the one error in it, what it says, and what the hint says.
 FOUND = "[[jwtTokenConfig]]\nissuer = 'https://a/t'\ndiscovery = true\n"
 WRONG = [
+    (
+        "[[mutualSSLConfig.api.certificates]]\nname = 'T'\nversion = '1'\nsubjects = ['me']\n",
+        4,
+        "MG504",
+        "`me`, which is no subject",
+        "CN=shop",
+    ),
+    ("[apikey.tokenConfigs]\nissuer = ''\n", 2, "MG504", "so no key is its", "default"),
     (f"[[jwtTokenConfig]]\nissuer = 'https://id.example '\n{KEY}\n", 2, "MG504", "ends with a blank", "remove"),
     (f"{ISSUER}jwksFile = 'x.json'\n", 4, "MG507", "`jwtTokenConfig[0].jwksFile` has no effect beside", "keep one"),
     (

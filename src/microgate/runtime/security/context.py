@@ -6,6 +6,7 @@ configured, for it takes `cryptography` along.
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 VERDICT_BYTES = 32 << 20
 _NO_PLAN = Plan(project="", engine="", apis=(), upstreams=())
+
+log = logging.getLogger("microgate.security")
 
 
 class SecurityContext:
@@ -186,12 +189,16 @@ def prove(settings: Settings, plan: Plan) -> None:
     if any("api_key" in operation.security.schemes for api in plan.apis for operation in api.operations):
         from microgate.runtime.security.api_keys import scheme as api_keys
 
-        with about("apikey"):
+        with about("apikey.tokenConfigs.certificateFile", "apikey.store"):
             api_keys.prove(settings)
     if settings.b7a.users or settings.user_stores:
         from microgate.runtime.security.passwords.user_stores import making
 
         making.prove(settings)
+    elif any("basic" in operation.security.schemes for api in plan.apis for operation in api.operations):
+        log.warning(
+            "nobody can log in: operations take passwords, and there is no user in [b7a.users] and no [[userStore]]"
+        )
     if client_trust.demand(plan, settings) is not None:
         from microgate.runtime.security.certificates import client_certificates
 

@@ -22,6 +22,10 @@ LOOK_EVERY_SECONDS = 1.0
 log = logging.getLogger("microgate.security")
 
 
+MAX_SHOWN = 60  # characters of a user's name
+MAX_NUMBERS = 10  # of wrong lines that are told
+
+
 class HtpasswdFile(UserStore):
     """Raises KeyMaterialError where the file cannot be read at first; later a bad one never replaces a good one."""
 
@@ -75,13 +79,25 @@ class HtpasswdFile(UserStore):
         if len(content) > MAX_FILE_BYTES:
             raise OSError(f"it is larger than {MAX_FILE_BYTES >> 20} MiB")
         entries = {}
+        wrong: list[int] = []
+        first = ""
         for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
             text = line.strip()
             if not text or text.startswith("#"):
                 continue
-            name, _, stored = text.partition(":")
+            name, colon, stored = text.partition(":")
+            if not colon:
+                # It may be anything, a private key too, so nothing of it is told.
+                wrong.append(number)
+                first = first or "it is no `user:hash`"
+                continue
             try:
                 entries[name] = Entry(read_stored(stored.partition(":")[0]), self._scopes)
             except UnknownFormError as error:
-                log.warning("%s:%d: the user `%s` cannot log in: %s", self._file, number, name, error)
+                wrong.append(number)
+                first = first or f"the user `{name[:MAX_SHOWN]}` cannot log in: {error}"
+        if wrong:
+            others = ", ".join(str(number) for number in wrong[1 : MAX_NUMBERS + 1])
+            more = f" and {len(wrong) - 1 - MAX_NUMBERS} more" if len(wrong) - 1 > MAX_NUMBERS else ""
+            log.warning("%s:%d: %s%s", self._file, wrong[0], first, f"; wrong too: {others}{more}" if others else "")
         return Table(entries, self._bench)

@@ -60,8 +60,21 @@ def test_an_htpasswd_file_is_read(file, caplog):
     assert ask(store, "apr1", "myPassword").name == "apr1"
     for user in ("old", "clear", "no colon", "eve", "# comment", ""):
         assert ask(store, user) is UNKNOWN
-    assert [record.getMessage().split(": ")[0].rpartition(":")[2] for record in caplog.records] == ["6", "7", "8"]
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"{file}:6: the user `old` cannot log in: ")
+    assert record.getMessage().endswith("; wrong too: 7, 8")
     assert "rqXexS6ZhobKA" not in caplog.text
+
+
+def test_a_file_that_is_something_else_is_one_line_with_nothing_of_it(tmp_path, caplog):
+    key = tmp_path / "tls.key"
+    key.write_text("-----BEGIN PRIVATE KEY-----\n" + "c2VjcmV0\n" * 30)
+    with caplog.at_level(logging.WARNING, "microgate.security"):
+        HtpasswdFile(UserStore(type="htpasswd", file=str(key)), HashBench(1))
+    (record,) = caplog.records
+    assert f"{key}:1: it is no `user:hash`; wrong too: 2, 3, " in record.getMessage()
+    assert record.getMessage().endswith(" and 20 more")
+    assert "c2VjcmV0" not in caplog.text
 
 
 def test_a_changed_htpasswd_file_counts_at_once(file, monkeypatch):
