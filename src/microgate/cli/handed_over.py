@@ -12,6 +12,7 @@ from typing import NamedTuple, NoReturn
 
 import msgspec
 
+from microgate.errors import StartError
 from microgate.plan.model import Plan  # noqa: TC001 - msgspec reads the annotations
 from microgate.settings.model import Settings  # noqa: TC001 - as above
 
@@ -28,10 +29,18 @@ class Baton(NamedTuple):
 
 
 def hand_over(baton: Baton) -> NoReturn:
-    """Go on as a process that only serves. The system has memory files and keeps process ids: Linux."""
+    """Go on as a process that only serves; raises StartError. The system has memory files and keeps process ids: Linux."""
+    try:
+        _begin_anew(msgspec.msgpack.encode(baton))
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise StartError(f"`{sys.executable}` cannot be started to serve: {why}") from None
+
+
+def _begin_anew(given: bytes) -> NoReturn:
     file = os.memfd_create("microgate", 0)
     with os.fdopen(file, "wb", closefd=False) as memory:
-        memory.write(msgspec.msgpack.encode(baton))
+        memory.write(given)
     sys.stdout.flush()
     sys.stderr.flush()
     # The words of the user's own command line follow, so that lists of processes show them.
