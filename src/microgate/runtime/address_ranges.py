@@ -1,4 +1,4 @@
-"""Sets of addresses: networks merged into ranges, so that a long list costs a binary search.
+"""Sets of addresses: networks and ranges merged, so that a long list costs a binary search.
 
 For stages that decide by where a request comes from.
 """
@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 _MAPPED = 0xFFFF << 32  # ::ffff:0:0/96, where IPv4 addresses stand among those of IPv6 (RFC 4291 §2.5.5.2)
 
 
 class Ranges:
-    """A set of addresses. IPv4 is kept as IPv6 writes it, so both spellings of an address are one."""
+    """A set of addresses: of single ones, networks, and ranges `first-last` with both ends; ValueError for anything else.
+
+    IPv4 is kept as IPv6 writes it, so both spellings of an address are one.
+    """
 
     def __init__(self, networks: Iterable[str]) -> None:
         spans = sorted(_span(text) for text in networks)
@@ -49,6 +54,15 @@ def number_of(text: str) -> int | None:
 
 
 def _span(text: str) -> tuple[int, int]:
+    begin, dash, end = text.partition("-")
+    if dash:
+        return _span_between(ipaddress.ip_address(begin.strip()), ipaddress.ip_address(end.strip()))
     network = ipaddress.ip_network(text)
-    first, last = int(network.network_address), int(network.broadcast_address)
-    return (first | _MAPPED, last | _MAPPED) if network.version == 4 else (first, last)
+    return _span_between(network.network_address, network.broadcast_address)
+
+
+def _span_between(begin: _Address, end: _Address) -> tuple[int, int]:
+    first, last = int(begin), int(end)
+    if begin.version != end.version or last < first:
+        raise ValueError(f"no range of addresses: {begin}-{end}")
+    return (first | _MAPPED, last | _MAPPED) if begin.version == 4 else (first, last)
