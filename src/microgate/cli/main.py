@@ -25,6 +25,7 @@ COMMANDS = (
     "build",
     "run",
     "routes",
+    "limits",
     "inspect",
     "token",
     "key",
