@@ -147,7 +147,7 @@ def gateway(folder: Path, port: int) -> Gateway:
         regions=Regions(),
     )
     made = Gateway(plan, load(Sources(file=file)).settings, services)
-    made._backends = Nowhere()  # type: ignore[assignment] # noqa: SLF001 - the one part that is not measured
+    made._linker._backends = Nowhere()  # type: ignore[assignment] # noqa: SLF001 - the one part that is not measured
     return made
 
 
