@@ -37,7 +37,6 @@ MAX_CONDITIONS = 100  # of one group
 MAX_NETWORKS = 10_000  # of one list
 MAX_BLOCKS = 10_000
 MAX_NAME = 200  # characters; names label metrics and logs
-MAX_PATTERN = 1_000  # characters
 MAX_TEMPLATE = 1_000  # characters
 
 

@@ -1,11 +1,12 @@
-"""Patterns of conditions: whether one can be searched for. They are searched for in linear time, whatever a client sends."""
+"""Patterns of conditions: whether one can be searched for in linear time, as the runtime does whatever a client sends."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from microgate import patterns
 from microgate.toolkit import catalogue
-from microgate.toolkit.project.policies.keys import MAX_PATTERN
+from microgate.toolkit.openapi.tree import shown
 
 if TYPE_CHECKING:
     from microgate.toolkit.openapi.cursor import Cursor
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
 
 
 def read(cursor: Cursor, values: Values) -> str:
-    """A pattern; ones that cannot be used are reported."""
+    """A pattern; one that cannot be used is reported."""
     text = values.text(cursor)
-    if text is not None and len(text) > MAX_PATTERN:
-        message = f"the pattern is longer than {MAX_PATTERN:,} characters"
-        values.say(cursor, catalogue.POLICY_PATTERN, message, "ask for several conditions, or for a shorter part")
-    return text or ""
+    if text is None:
+        return ""
+    problem = patterns.problem(text)
+    if problem:
+        values.say(cursor, catalogue.POLICY_PATTERN, f"the pattern `{shown(text)}` cannot be used: {problem}")
+    return text

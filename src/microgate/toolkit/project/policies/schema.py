@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from microgate import patterns
 from microgate.toolkit.project.policies import keys
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _bytes(key: Key) -> Schema:
 
 
 def _patterns(_key: Key) -> Schema:
-    pattern = {"type": "string", "minLength": 1, "maxLength": keys.MAX_PATTERN}
+    pattern = {"type": "string", "minLength": 1, "maxLength": patterns.MAX_PATTERN_BYTES}
     return {"type": "object", "additionalProperties": pattern}
 
 
