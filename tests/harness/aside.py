@@ -61,7 +61,7 @@ class Aside:
 
 def serve(line: Connection, script: Script, send_buffer_bytes: int = 0) -> None:
     """A backend that says its port, and serves until the line ends; what it has sent waits in a buffer of this size."""
-    _raise_descriptor_limit()
+    raise_descriptor_limit()
 
     async def main() -> None:
         async with StreamBackend(script) as backend:
@@ -69,7 +69,7 @@ def serve(line: Connection, script: Script, send_buffer_bytes: int = 0) -> None:
                 for sock in backend.sockets:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
             line.send(backend.port)
-            await _end_of(line)
+            await end_of(line)
 
     run(main())
 
@@ -82,7 +82,7 @@ def crowd(line: Connection, port: int, kind: tuple[bytes, bytes, bool], counts: 
     """
     first, drip, looks = kind
     count, per_second = counts
-    _raise_descriptor_limit()
+    raise_descriptor_limit()
     there = set()
     begun = time.monotonic()
     for number in range(count):
@@ -149,13 +149,13 @@ def _time_of_one(port: int, request: bytes, due: float) -> float | None:
     return time.monotonic() - due if answer.startswith(b"HTTP/1.1 200 ") else None
 
 
-async def _end_of(line: Connection) -> None:
+async def end_of(line: Connection) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(line.fileno(), ended.set)
     await ended.wait()
     asyncio.get_running_loop().remove_reader(line.fileno())
 
 
-def _raise_descriptor_limit() -> None:
+def raise_descriptor_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -46,7 +46,9 @@ def test_policy_rooms_do_not_know_each_other():
 
 
 def test_protocols_know_no_policy_and_the_exchange_knows_neither():
-    policies = [f"microgate.runtime.{room}" for room in ("security", "observability", "upstreams", "router")]
+    policies = [
+        f"microgate.runtime.{room}" for room in ("security", "throttling", "observability", "upstreams", "router")
+    ]
     assert not _breaches("runtime/protocols", policies)
     assert not _breaches("runtime/exchange.py", [*policies, "microgate.runtime.protocols"])
     assert not _breaches("runtime/faults.py", ["microgate."])

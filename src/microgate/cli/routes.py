@@ -58,6 +58,8 @@ def _limit(api: Api, operation: Operation) -> str:
     limits = [tier for tier in (api.tier or operation.tier,) if tier]
     if operation.max_body_bytes is not None:
         limits.append(f"body {operation.max_body_bytes}")
+    if operation.max_in_flight is not None:
+        limits.append(f"in flight {operation.max_in_flight}")
     return ", ".join(limits) or "-"
 
 
@@ -86,6 +88,7 @@ def _facts(plan: Plan, api: Api, operation: Operation) -> dict[str, Any]:
         **access_text.facts(api, operation),
         "tier": api.tier or operation.tier,
         "maxBodyBytes": operation.max_body_bytes,
+        "maxInFlight": operation.max_in_flight,
         "production": _urls(plan, operation.production),
         "sandbox": _urls(plan, operation.sandbox),
         "timeout": _timeout(plan, operation),

@@ -136,6 +136,7 @@ class Operation(_Struct, frozen=True):
     tier: str = ""  # a resource policy's name, "" for Unlimited
     ip: IpRules | None = None
     forward_auth: ForwardAuth | None = None
+    max_in_flight: int | None = None  # of one worker, 0 for no bound; None: as the settings have it
     cost: int = 1  # what a request takes of quotas and bursts
 
 

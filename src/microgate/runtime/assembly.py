@@ -82,6 +82,8 @@ class Gateway:
         https_port = services.https_port or transport.HTTPS_PORT
         self._throttling = _throttling(plan, settings, services)
         self._linker = Linker(settings, self._security, self._throttling, self._backends, self._accounting, https_port)
+        self._overload = self._linker.overload
+        self._max_in_flight = self._overload.max_in_flight
         self._begin = self._accounting.begin
         self._identify = self._linker.identify
         self._unrouted = self._linker.operation(
@@ -123,7 +125,11 @@ class Gateway:
                 self.refuse(exchange, Fault(faults.INTERNAL))
                 return
         exchange.operation = operation
-        self._begin()
+        # Health and the gateway's own services belong to no API, and are answered whatever goes on.
+        if self._begin() > self._max_in_flight and operation.labels.api:
+            self._identify(exchange)
+            self._overload.refuse(exchange)
+            return
         limit = operation.max_body_bytes
         if 0 <= limit < max(exchange.length, exchange.bytes_in):
             self._identify(exchange)
@@ -190,6 +196,7 @@ class Gateway:
             cast("ServerConnection", member).close()
         self._backends.close()
         self._security.close()
+        self._overload.close()
         self._clients.close()
         self._exchanges.close()
         await self._accounting.close()

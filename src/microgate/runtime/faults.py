@@ -8,6 +8,7 @@ the problem form.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from http import HTTPStatus
 from time import gmtime, strftime, time
 from typing import NamedTuple, cast
@@ -234,19 +235,10 @@ def render(fault: Fault, accept: bytes, *, wso2: bool = False) -> Answer:
         body = text.encode()
     elif b"application/problem+json" in accept.lower():
         headers.append((b"Content-Type", b"application/problem+json"))
-        body = _json(
-            {
-                "type": "about:blank",
-                "title": kind.message,
-                "status": status,
-                "detail": fault.description,
-                "code": kind.code,
-            }
-        )
+        body = _problem(status, kind.code, kind.message, fault.description)
     else:
         headers.append((b"Content-Type", b"application/json"))
-        fields = {"code": kind.code, "message": kind.message, "description": fault.description}
-        body = _json({"fault": fields})
+        body = _body(kind.code, kind.message, fault.description)
     headers.extend(fault.headers)
     if status == 503 and not any(name == b"Retry-After" for name, _ in headers):
         headers.append((b"Retry-After", b"1"))
@@ -262,6 +254,17 @@ def date_line() -> bytes:
 
 
 _date: list[object] = [0, b""]
+
+
+# A gateway that refuses much says the same again and again; descriptions that quote a request come and go.
+@lru_cache(maxsize=256)
+def _body(code: int, message: str, description: str) -> bytes:
+    return _json({"fault": {"code": code, "message": message, "description": description}})
+
+
+@lru_cache(maxsize=256)
+def _problem(status: int, code: int, message: str, description: str) -> bytes:
+    return _json({"type": "about:blank", "title": message, "status": status, "detail": description, "code": code})
 
 
 def _json(value: object) -> bytes:

@@ -15,6 +15,7 @@ from microgate.runtime.security import addresses, authenticate, authorise, key_p
 from microgate.runtime.security.assertions import stage as assertions
 from microgate.runtime.security.certificates import bound_tokens
 from microgate.runtime.security.subscriptions import stage as subscriptions
+from microgate.runtime.throttling.overload import Overload
 
 if TYPE_CHECKING:
     from microgate.plan import model
@@ -58,6 +59,7 @@ class Linker:
         self._security = security
         self._backends = backends
         self._accounting = accounting
+        self.overload = Overload(settings.overload, accounting.metrics.gauge)
         self._https_port = https_port
         self.identify = identify.link(settings)
         self._answer_stages = _answer_stages(settings)
@@ -71,8 +73,11 @@ class Linker:
     def link(self, target: Target) -> Operation:
         """The operation of an API."""
         api, operation = target.api, target.operation
+        route = ("" if api.base_path == "/" else api.base_path) + operation.path
+        room = self.overload.link(operation, route)
         seats: dict[str, Stage | None] = {
             "identify": self.identify,
+            "overload": room.stage() if room is not None else None,
             "address": addresses.link(self._settings.security, operation.ip),
             "transport": transport.link(api, self._https_port),
             "certificate": self._certificate_stage(api, operation),
@@ -95,7 +100,7 @@ class Linker:
                 version=api.version,
                 operation_id=operation.id,
                 method=operation.method,
-                route=("" if api.base_path == "/" else api.base_path) + operation.path,
+                route=route,
             ),
             stages=tuple(stage for seat, _ in pipeline.SEATS if (stage := seats.get(seat)) is not None),
             forward=self._backends.forward(api, operation),
@@ -103,6 +108,8 @@ class Linker:
             page_rules=api.cors,
             answers=self._limit_fields if seats["throttle"] is not None else (),
         )
+        if room is not None:
+            room.attach(target.linked)
         return target.linked
 
     def link_service(self, target: Target, services: BuiltIns) -> Operation:

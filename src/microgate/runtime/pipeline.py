@@ -26,6 +26,7 @@ log = logging.getLogger("microgate.pipeline")
 SEATS = (
     ("identify", "request id and trace context come first, so that every later refusal can be found in the logs"),
     ("cors", "a preflight carries no credentials and uses no quota"),
+    ("overload", "what finds no room costs nothing more, not even the question who calls"),
     ("address", "who may call at all, before anything that came is believed or costs work"),
     ("transport", "what TLS must have proved is known before any credential is read"),
     ("certificate", "a client's certificate, where the API wants one, whatever credential comes beside it"),

@@ -20,6 +20,7 @@ from microgate.settings.listener import (
     Runtime,
     ServerCertificate,
 )
+from microgate.settings.overload import Overload
 from microgate.settings.revocation import Revocation
 from microgate.settings.section import acts, later, restricts
 from microgate.settings.security import (
@@ -63,6 +64,7 @@ __all__ = [
     "Listener",
     "MutualTls",
     "Names",
+    "Overload",
     "ResponseLimits",
     "Revocation",
     "Runtime",
@@ -106,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, rename="camel"):
     dpop: Dpop = msgspec.field(name="dpopConfig", default=Dpop())
     security: Security = Security()
     validation: Validation = msgspec.field(name="validationConfig", default=Validation())
+    overload: Overload = msgspec.field(name="overloadConfig", default=Overload())
     throttling: Throttling = msgspec.field(name="throttlingConfig", default=Throttling())
     key_manager: KeyManager = msgspec.field(name="keyManager", default=KeyManager())
     revocation: Revocation = msgspec.field(name="tokenRevocationConfig", default=Revocation())

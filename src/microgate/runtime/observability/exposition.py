@@ -62,6 +62,8 @@ _GAUGE_HELP = {
     "token_verdict_bytes": "Memory that is reckoned for them.",
     "revocations": "Revocations in force.",
     "limit_keys": "Keys of rate limits that are counted.",
+    "adaptive_limits": "Requests that adaptive bounds let wait for backends, summed over the operations that were asked for.",
+    "overloaded_workers": "Workers that refuse requests for want of room.",
 }
 assert set(_GAUGE_HELP) == set(GAUGES)
 

@@ -79,6 +79,8 @@ GAUGES = (
     "token_verdict_bytes",
     "revocations",
     "limit_keys",
+    "adaptive_limits",
+    "overloaded_workers",
 )
 
 UNROUTED = 0  # the row of requests that belong to no operation
@@ -172,12 +174,14 @@ class Metrics:
 
         return add
 
-    def beginner(self) -> Callable[[], None]:
-        """The function that says that an exchange is in flight."""
+    def beginner(self) -> Callable[[], int]:
+        """The function that says that an exchange is in flight, and gets to know how many there are now."""
         cells, active = self._cells, self._base + _GAUGES
 
-        def begin() -> None:
-            cells[active] += 1
+        def begin() -> int:
+            count: int = cells[active] + 1
+            cells[active] = count
+            return count
 
         return begin
 

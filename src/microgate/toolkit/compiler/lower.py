@@ -87,6 +87,7 @@ def _operation(operation: ResolvedOperation, upstreams: dict[Upstream, int]) -> 
         production=_index(operation.production, upstreams),
         sandbox=_index(operation.sandbox, upstreams),
         max_body_bytes=operation.max_body_bytes,
+        max_in_flight=operation.max_in_flight,
         tier=_tier(operation.tier),
         cost=operation.cost,
         ip=operation.ip,

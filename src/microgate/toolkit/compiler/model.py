@@ -29,6 +29,7 @@ class ResolvedOperation:
     production: Upstream | None
     sandbox: Upstream | None
     max_body_bytes: int | None
+    max_in_flight: int | None
     tier: Located[str] | None
     cost: int
     ip: IpRules | None

@@ -51,6 +51,7 @@ def resolve(description: Description, reading: str, report: Report) -> ResolvedA
                 production=endpoints.production(operation),
                 sandbox=endpoints.sandbox(operation),
                 max_body_bytes=_nearest(operation.extensions.max_body, description.extensions.max_body),
+                max_in_flight=_nearest(operation.extensions.max_in_flight, description.extensions.max_in_flight),
                 tier=_operation_tier(api, operation, report),
                 cost=1 if operation.extensions.cost is None else operation.extensions.cost.value,
                 ip=_nearest(operation.extensions.ip, description.extensions.ip),

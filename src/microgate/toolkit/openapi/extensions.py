@@ -69,6 +69,7 @@ class Extensions:
     https_redirect: Located[bool] | None = None
     timeouts: Located[Timeouts] | None = None
     max_body: Located[int] | None = None
+    max_in_flight: Located[int] | None = None
     reading: Located[str] | None = None
     all_scopes: Located[bool] | None = None
     bound_tokens: Located[str] | None = None
@@ -276,7 +277,7 @@ def _cost(cursor: Cursor, reader: Reader) -> int | None:
     return value
 
 
-def _bytes(cursor: Cursor, reader: Reader) -> int | None:
+def _count(cursor: Cursor, reader: Reader) -> int | None:
     return reader.integer(cursor)
 
 
@@ -302,7 +303,8 @@ KEYS: dict[str, Key] = {
     "x-microgate-hosts": Key("hosts", (ROOT,), _hosts),
     "x-microgate-https-redirect": Key("https_redirect", (ROOT,), _boolean),
     "x-microgate-timeouts": Key("timeouts", BOTH, _timeouts),
-    "x-microgate-max-body": Key("max_body", BOTH, _bytes),
+    "x-microgate-max-body": Key("max_body", BOTH, _count),
+    "x-microgate-max-in-flight": Key("max_in_flight", BOTH, _count),
     "x-microgate-security": Key("reading", (ROOT,), _reading),
     "x-microgate-scopes": Key("all_scopes", BOTH, _scope_rule),
     "x-microgate-bound-tokens": Key("bound_tokens", BOTH, _bound_tokens),
