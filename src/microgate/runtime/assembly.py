@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from microgate.plan import model
     from microgate.runtime.cors import Site, Sites
     from microgate.runtime.exchange import Exchange
+    from microgate.runtime.observability.metrics import Metrics
     from microgate.runtime.regions import Regions
     from microgate.runtime.throttling.context import ThrottlingContext
     from microgate.settings.model import Settings
@@ -80,7 +81,7 @@ class Gateway:
         self._door = Door(settings, self._clients, self, own_names, counter)
         # Without a listener of our own, HTTPS is spoken by what stands in front, where clients expect it.
         https_port = services.https_port or transport.HTTPS_PORT
-        self._throttling = _throttling(plan, settings, services)
+        self._throttling = _throttling(plan, settings, services, self._accounting.metrics)
         self._linker = Linker(settings, self._security, self._throttling, self._backends, self._accounting, https_port)
         self._overload = self._linker.overload
         self._max_in_flight = self._overload.max_in_flight
@@ -197,6 +198,8 @@ class Gateway:
         self._backends.close()
         self._security.close()
         self._overload.close()
+        if self._throttling is not None:
+            self._throttling.close()
         self._clients.close()
         self._exchanges.close()
         await self._accounting.close()
@@ -280,13 +283,14 @@ def _service_routes(services: dict[str, Target]) -> list[Route[Target]]:
     ]
 
 
-def _throttling(plan: model.Plan, settings: Settings, services: Services) -> ThrottlingContext | None:
+def _throttling(plan: model.Plan, settings: Settings, services: Services, metrics: Metrics) -> ThrottlingContext | None:
     """What limits share; its code is not imported where a project limits nothing."""
     if not plan.policies:
         return None
-    from microgate.runtime.throttling.context import ThrottlingContext
+    from microgate.runtime.throttling.context import Links, ThrottlingContext
 
-    return ThrottlingContext(plan, settings, services.regions.limits, services.slot)
+    linked = Links(services.loop, services.channel, metrics.counter, metrics.gauge)
+    return ThrottlingContext(plan, settings, services.regions.limits, services.slot, linked)
 
 
 def assemble(plan: model.Plan, settings: Settings, services: Services) -> Gateway:

@@ -96,6 +96,12 @@ class SubscribersChanged(Message, frozen=True, tag=True, array_like=True):
     """Something changed among applications and subscriptions: records are to be looked up anew."""
 
 
+class LimitsTouched(Message, frozen=True, tag=True, array_like=True):
+    """Rows of the table of limits in which a worker has counted what other gateways should know, as 64-bit words."""
+
+    rows: bytes
+
+
 class Greeting(Message, frozen=True, tag=True, array_like=True):
     """The steward has begun, or begun anew: workers that serve say `Hello` to it."""
 
@@ -104,7 +110,7 @@ class Drain(Message, frozen=True, tag=True, array_like=True):
     """The supervisor began to stop: readiness fails from now on."""
 
 
-ToSteward = Hello | LogLines | KeyWanted | Drain | SubscriberWanted
+ToSteward = Hello | LogLines | KeyWanted | Drain | SubscriberWanted | LimitsTouched
 ToWorker = KeySet | Certificate | Greeting | Drain | Subscriber | SubscribersChanged
 
 

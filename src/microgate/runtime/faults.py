@@ -167,6 +167,9 @@ POLICY_MISSING = Kind(
     500,
     "error",
 )
+LIMITS_UNAVAILABLE = _plain("throttle.store_away", 503, "It cannot be counted now, try again later")._replace(
+    level="warning", retryable=True
+)
 
 BAD_REQUEST = _plain("http.bad_request", 400, "The request is malformed")
 AMBIGUOUS_PATH = _plain("route.ambiguous_path", 400, "The path has an encoding that could mean another resource")

@@ -103,7 +103,8 @@ def _limit_jobs(desk: Desk) -> list[Job]:
         return []
     from microgate.runtime.throttling import jobs as throttling
 
-    return throttling.jobs(desk.regions.limits, Metrics(desk.metrics, desk.plan, desk.workers))
+    counted = Metrics(desk.metrics, desk.plan, desk.workers)
+    return throttling.jobs(desk.plan, desk.settings, desk.regions.limits, counted)
 
 
 class Steward:

@@ -24,6 +24,7 @@ from microgate.runtime.premises import can_fork, open_premises
 from microgate.runtime.ready_file import write_ready_file
 from microgate.runtime.security import context as security
 from microgate.runtime.signals import Signals
+from microgate.runtime.throttling import jobs as throttling
 from microgate.runtime.watched_files import WatchedFiles
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def serve(generation: Generation, assemble: Assemble | None = None, *, fork: boo
     logs.configure(generation.settings)
     observability.prove(generation.settings)
     security.prove(generation.settings, generation.plan)
+    throttling.prove(generation.settings, generation.plan)
     if assemble is None:
         from microgate.runtime.assembly import assemble as assemble_gateway
 

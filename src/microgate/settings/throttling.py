@@ -87,6 +87,29 @@ class Binary(Section, frozen=True):
     agent: Agent = Agent()
 
 
+class LimitStore(Section, frozen=True):
+    """Redis or Valkey, in which several gateways count together: for policies with `store: strict` or `store: fast`."""
+
+    urls: Annotated[
+        tuple[str, ...],
+        acts("`redis://` or `rediss://` addresses; of several the first that can be had serves", secret=True),
+    ] = ()
+    cluster: Annotated[bool, acts("the addresses are of nodes of a cluster")] = False
+    username: Annotated[str, acts("user there, instead of the addresses'")] = ""
+    password: Annotated[str, acts("password there, instead of the addresses'", secret=True)] = ""
+    ca_file: Annotated[str, acts("PEM file with the authorities that `rediss://` trusts; empty for the system's")] = ""
+    verify_hostname: Annotated[bool, acts("the certificate has to name the host of the address")] = True
+    prefix: Annotated[str, acts("what its keys begin with; gateways with the same one count together")] = "microgate:"
+    wait_millis: Annotated[int, acts("how long a request waits for a decision at most", low=1, high=10_000)] = 50
+    when_down: Annotated[
+        Literal["open", "closed", "local"],
+        acts("while it is away: uncounted requests pass, are refused with 503, or each gateway counts alone"),
+    ] = "local"
+    sync_millis: Annotated[
+        int, acts("with `fast`: how old what is known of other gateways may become", low=10, high=10_000)
+    ] = 100
+
+
 class Throttling(Section, frozen=True):
     """Limits of this gateway, and limits shared by several gateways through a traffic manager."""
 
@@ -115,6 +138,7 @@ class Throttling(Section, frozen=True):
     throttle_endpoint_base64_header: Annotated[str, later("user and password there", secret=True)] = msgspec.field(
         name="throttleEndpointbase64Header", default="admin:admin"
     )
+    store: LimitStore = LimitStore()
     data_retriever: DataRetriever = DataRetriever()
     node_local: NodeLocal = NodeLocal()
     binary: Binary = Binary()

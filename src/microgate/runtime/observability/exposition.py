@@ -50,6 +50,10 @@ _COUNTER_HELP = {
     "service_call_failures": "Those of them that brought no answer, or one of 500 and above.",
     "proofs_replayed": "Proofs of possession (DPoP) that had been used before.",
     "limit_keys_sharing": "Keys of rate limits that found no room in the table and share a count with others.",
+    "limit_store_decisions": "Requests that the store of limits decided.",
+    "limit_store_absences": "Requests that should have been, and were not because the store could not be had.",
+    "limit_counts_shared": "Times a count was told to the other gateways over the store.",
+    "limit_counts_unshared": "Times a count was not told, because too many waited for their turn.",
     "proofs_without_room": "Proofs of possession that were refused because a worker remembers as many as it can.",
 }
 assert set(_COUNTER_HELP) == set(COUNTERS)
@@ -64,6 +68,7 @@ _GAUGE_HELP = {
     "limit_keys": "Keys of rate limits that are counted.",
     "adaptive_limits": "Requests that adaptive bounds let wait for backends, summed over the operations that were asked for.",
     "overloaded_workers": "Workers that refuse requests for want of room.",
+    "limit_stores_away": "Processes that cannot reach the store of limits.",
 }
 assert set(_GAUGE_HELP) == set(GAUGES)
 

@@ -54,17 +54,11 @@ FLAGS: dict[str, str] = {
     faults.THROTTLED_CUSTOM.label: "RL",
     faults.BLOCKED.label: "UAEX",
     faults.POLICY_MISSING.label: NO_FLAG,
+    faults.LIMITS_UNAVAILABLE.label: "RL",
     faults.NO_ENDPOINT.label: "NC",  # no cluster
     faults.ADDRESS.label: "UAEX",
     faults.TRANSPORT.label: NO_FLAG,
     faults.HTTPS_REQUIRED.label: NO_FLAG,
-    faults.THROTTLED_API.label: "RL",
-    faults.THROTTLED_RESOURCE.label: "RL",
-    faults.THROTTLED_APPLICATION.label: "RL",
-    faults.THROTTLED_SUBSCRIPTION.label: "RL",
-    faults.THROTTLED_CUSTOM.label: "RL",
-    faults.BLOCKED.label: "UAEX",
-    faults.POLICY_MISSING.label: NO_FLAG,
     faults.NOT_FOUND.label: "NR",  # no route
     faults.METHOD_NOT_ALLOWED.label: "NR",
     faults.AMBIGUOUS_PATH.label: "DPE",  # downstream protocol error

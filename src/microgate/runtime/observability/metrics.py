@@ -70,6 +70,10 @@ COUNTERS = (
     "proofs_replayed",
     "proofs_without_room",
     "limit_keys_sharing",
+    "limit_store_decisions",
+    "limit_store_absences",
+    "limit_counts_shared",
+    "limit_counts_unshared",
 )
 GAUGES = (
     "active_requests",  # changed by `beginner` and `recorder`
@@ -81,6 +85,7 @@ GAUGES = (
     "limit_keys",
     "adaptive_limits",
     "overloaded_workers",
+    "limit_stores_away",
 )
 
 UNROUTED = 0  # the row of requests that belong to no operation

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 class BucketCounter:
     """`size` tokens at most, `count` new ones in each `window_s` seconds."""
 
-    __slots__ = ("_cell", "_cells", "_table", "_tokens_us", "_whole_us", "limit")
+    __slots__ = ("_cell", "_cells", "_table", "_whole_us", "limit", "tokens_us")
 
     def __init__(self, table: Table, key: bytes, size: int, count: int, window_s: int) -> None:
         self._cells = table.cells
         whole_s = ceil(size * window_s / count)
         self._cell = table.find(key, meta(max(1, whole_s), bucket=True)) + CELLS + table.slots
         self._table = table
-        self._tokens_us = window_s * 1_000_000 / count  # microseconds that make a token
-        self._whole_us = size * self._tokens_us
+        self.tokens_us = window_s * 1_000_000 / count  # microseconds that make a token
+        self._whole_us = size * self.tokens_us
         self.limit = size
 
     def take(self, now: float, cost: int) -> int:
@@ -38,23 +38,23 @@ class BucketCounter:
         self._table.lock()
         left = self._left(now_us, cost)
         if left >= 0:
-            self._cells[self._cell] = ceil(max(self._cells[self._cell], now_us) + cost * self._tokens_us)
+            self._cells[self._cell] = ceil(max(self._cells[self._cell], now_us) + cost * self.tokens_us)
         self._table.unlock()
         return left
 
     def _left(self, now_us: float, cost: int) -> int:
-        full_at = max(self._cells[self._cell], now_us) + cost * self._tokens_us
+        full_at = max(self._cells[self._cell], now_us) + cost * self.tokens_us
         # Half a microsecond of slack, so that rounding costs nobody a token.
-        return int((now_us + self._whole_us - full_at + 0.5) // self._tokens_us)
+        return int((now_us + self._whole_us - full_at + 0.5) // self.tokens_us)
 
     def left(self, now: float) -> int:
         return self._left(now * 1_000_000, 0)
 
     def give_back(self, cost: int) -> None:
         with self._table.locked():
-            self._cells[self._cell] -= int(cost * self._tokens_us)
+            self._cells[self._cell] -= int(cost * self.tokens_us)
 
     def wait_s(self, now: float) -> float:
         """Seconds until there is a token."""
-        lacks = max(self._cells[self._cell], now * 1_000_000) + self._tokens_us - self._whole_us - now * 1_000_000
+        lacks = max(self._cells[self._cell], now * 1_000_000) + self.tokens_us - self._whole_us - now * 1_000_000
         return max(0.0, lacks / 1_000_000)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from microgate.runtime.throttling.clock import LimitClock
 from microgate.runtime.throttling.limits import Counting, Limit
 from microgate.runtime.throttling.table import Table, open_region
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable
+
     from microgate.plan.model import Plan
+    from microgate.runtime.control import Channel
+    from microgate.runtime.throttling.stores.placing import Stores
     from microgate.runtime.throttling.table import LimitRegion
     from microgate.settings.model import Settings
 
@@ -26,10 +31,22 @@ _SPACES = {
 }
 
 
+class Links(NamedTuple):
+    """What a worker lends to whoever works aside: its loop, its channel to the steward, and its metrics by name."""
+
+    loop: AbstractEventLoop
+    channel: Channel
+    counter: Callable[[str], Callable[[int], None]]
+    gauge: Callable[[str], Callable[[int], None]]
+
+
 class ThrottlingContext:
     """`slot` is the worker's; `region` is None where nothing is shared."""
 
-    def __init__(self, plan: Plan, settings: Settings, region: LimitRegion | None, slot: int) -> None:
+    def __init__(
+        self, plan: Plan, settings: Settings, region: LimitRegion | None, slot: int, linked: Links | None = None
+    ) -> None:
+        """`linked` is None where nothing is told to anybody, as in tests of counters."""
         self.plan = plan
         self.settings = settings
         self.table = Table(region or open_region(1, _OWN_CAPACITY), slot)
@@ -39,6 +56,7 @@ class ThrottlingContext:
         self._spaces = {policy.level for policy in plan.policies}
         self._limits: dict[tuple[str, str], Limit | None] = {}
         self.table.claim()
+        self.stores = self.counting.stores = _stores(plan, settings, self.table, linked)
 
     def has(self, level: str) -> bool:
         """Whether the project has policies of which this level could use one."""
@@ -54,3 +72,16 @@ class ThrottlingContext:
     def begin_drain(self) -> None:
         """A successor takes the worker's column over."""
         self.table.give_up()
+
+    def close(self) -> None:
+        if self.stores is not None:
+            self.stores.close()
+
+
+def _stores(plan: Plan, settings: Settings, table: Table, linked: Links | None) -> Stores | None:
+    """Where counts are shared with other gateways; None, and not imported, where no policy asks for it."""
+    if linked is None or all(policy.store == "node" for policy in plan.policies):
+        return None
+    from microgate.runtime.throttling.stores.placing import Stores
+
+    return Stores(plan, settings.throttling.store, table, linked)

@@ -26,9 +26,11 @@ from microgate.runtime.throttling.windows import count_bits
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from microgate.plan.model import Plan
     from microgate.runtime.control import Hub, Job
     from microgate.runtime.observability.metrics import Metrics
     from microgate.runtime.throttling.table import LimitRegion
+    from microgate.settings.model import Settings
 
 SWEEP_SECONDS = 60.0
 GRACE_SECONDS = 5.0  # in which a worker that remembered a row before the epoch turned has finished with it
@@ -36,10 +38,26 @@ BLOCK_ROWS = 512
 MIN_KEYS = 4_096  # with fewer there is nothing to be gained
 
 
-def jobs(region: LimitRegion, metrics: Metrics) -> list[Job]:
+def jobs(plan: Plan, settings: Settings, region: LimitRegion, metrics: Metrics) -> list[Job]:
     """The steward's work, while the project limits anything."""
     keeper = Keeper(region, metrics)
-    return [keeper.keep_time, keeper.keep_room]
+    return [keeper.keep_time, keeper.keep_room, *_sharing_jobs(plan, settings, region, metrics)]
+
+
+def prove(settings: Settings, plan: Plan) -> None:
+    """Raise SettingsError or KeyMaterialError where counts cannot be shared as the project wants it, before anything serves."""
+    if any(policy.store != "node" for policy in plan.policies):
+        from microgate.runtime.throttling.stores import places
+
+        places.prove(plan, settings.throttling.store)
+
+
+def _sharing_jobs(plan: Plan, settings: Settings, region: LimitRegion, metrics: Metrics) -> list[Job]:
+    if all(policy.store != "fast" for policy in plan.policies):
+        return []
+    from microgate.runtime.throttling.stores import sharing
+
+    return sharing.jobs(region, settings.throttling.store, metrics)
 
 
 class Keeper:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from microgate.plan.model import Allowance, Policy
     from microgate.runtime.throttling.clock import LimitClock
+    from microgate.runtime.throttling.stores.placing import Stores
     from microgate.runtime.throttling.table import Table
+
+Single: TypeAlias = FixedCounter | SlidingCounter | BucketCounter  # one that counts on this gateway
 
 # Who refuses at a level (WSO2 §7.3). Nobody subscribes to what is open, so its limit speaks as a subscription's.
 KINDS = {
@@ -61,6 +64,7 @@ class Counting:
         self.table = table
         self._clock = clock
         self._windows: dict[int, Window] = {}
+        self.stores: Stores | None = None  # where counts are shared with other gateways
 
     def window(self, length_s: int) -> Window:
         """The one window of a length: whoever counts in it moves it on for all."""
@@ -97,11 +101,18 @@ class Limit:
         if quota is not None:
             form = SlidingCounter if quota.sliding else FixedCounter
             key = digest("sliding" if quota.sliding else "fixed", str(quota.window_s), *parts)
-            found.append((form(table, key, quota.count, self._counting.window(quota.window_s)), quota.window_s))
+            counter = form(table, key, quota.count, self._counting.window(quota.window_s))
+            found.append((self._placed(counter, key), quota.window_s))
         if burst is not None:
             key = digest("burst", str(burst.size), str(burst.count), str(burst.window_s), *parts)
-            found.append((BucketCounter(table, key, burst.size, burst.count, burst.window_s), burst.window_s))
+            bucket = BucketCounter(table, key, burst.size, burst.count, burst.window_s)
+            found.append((self._placed(bucket, key), burst.window_s))
         return found
+
+    def _placed(self, counter: Single, key: bytes) -> Counter:
+        """The counter itself, or one that has other gateways know what it counts."""
+        stores = self._counting.stores
+        return counter if stores is None else stores.place(counter, key, self.policy.store, soft=self.soft)
 
     def _bind_one(self, counter: Counter, name: str, window_s: int) -> Bound:
         told = _string(name)

@@ -17,7 +17,8 @@ from microgate.runtime.throttling import levels
 from microgate.runtime.throttling.table import EPOCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
+    from typing import TypeAlias
 
     from microgate.plan.model import Api, Operation
     from microgate.runtime.exchange import Application, Consumer, Exchange, Subscription
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from microgate.runtime.throttling.levels import Named
     from microgate.runtime.throttling.limits import Bound
 
+    Decision: TypeAlias = Fault | Awaitable[Fault | None] | None
+
 log = logging.getLogger("microgate.throttling")
 
 MAX_REMEMBERED = 4_096  # addresses of callers who did not say who they are
-_PLENTY = 1 << 62
+PLENTY = 1 << 62
 
 
 class Callers:
@@ -70,14 +73,14 @@ class Throttle:
             return self._context.limit("unauthenticated", levels.UNAUTHENTICATED) is not None
         return self._context.has("subscription") or self._context.has("application")
 
-    def __call__(self, exchange: Exchange) -> Fault | None:
+    def __call__(self, exchange: Exchange) -> Decision:
         table = self._table
         if table.exclusive or table.claim():
             return self._count(exchange)
         with table.locked():
             return self._count(exchange)
 
-    def _count(self, exchange: Exchange) -> Fault | None:
+    def _count(self, exchange: Exchange) -> Decision:
         epoch, turns = self._cells[EPOCH], self._table.turns
         if self._epoch != epoch or self._turns != turns:
             self._renew(epoch, turns)
@@ -99,17 +102,19 @@ class Throttle:
                 if isinstance(found, Fault):
                     return found
                 callers = found
-        return self._take(exchange, chain(self._own, callers.bounds))
+        return self._take(exchange, self._own, callers.bounds)
 
-    def _take(self, exchange: Exchange, bounds: Iterable[Bound]) -> Fault | None:
+    def _take(self, exchange: Exchange, own: Iterable[Bound], callers: Iterable[Bound]) -> Decision:
         now = monotonic()
         cost = self._cost
-        least, tightest = _PLENTY, None
-        for bound in bounds:
+        least, tightest = PLENTY, None
+        for bound in chain(own, callers):
             left = bound[0](now, cost)
             if left < 0:
                 if not bound.limit.soft:
-                    return self._refuse(exchange, bound, now)
+                    self._give_back(chain(own, callers), bound)
+                    exchange.quota = (bound, 0, now)
+                    return bound.limit.refuse(bound.counter, now)
                 left = 0
             if left < least:
                 least, tightest = left, bound
@@ -117,20 +122,11 @@ class Throttle:
             exchange.quota = (tightest, least, now)
         return None
 
-    def _refuse(self, exchange: Exchange, refusing: Bound, now: float) -> Fault:
-        callers = self._callers_of(exchange)
-        for bound in chain(self._own, callers):
+    def _give_back(self, taken: Iterable[Bound], refusing: Bound) -> None:
+        for bound in taken:
             if bound is refusing:
                 break
             bound.counter.give_back(self._cost)
-        exchange.quota = (refusing, 0, now)
-        return refusing.limit.refuse(refusing.counter, now)
-
-    def _callers_of(self, exchange: Exchange) -> tuple[Bound, ...]:
-        consumer = exchange.consumer
-        found = self._strangers[exchange.client] if consumer is None else consumer.limits[self._api.id]
-        bounds: tuple[Bound, ...] = found.bounds
-        return bounds
 
     # Finding counters.
 
@@ -189,5 +185,6 @@ class Throttle:
 
 def link(context: ThrottlingContext, api: Api, operation: Operation) -> Stage | None:
     """The stage of an operation; None where nothing limits it."""
-    stage = Throttle(context, api, operation)
+    make = Throttle if context.stores is None else context.stores.stage
+    stage = make(context, api, operation)
     return stage if stage.limits_something else None

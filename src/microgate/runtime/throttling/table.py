@@ -27,6 +27,9 @@ EPOCH = 0  # turns when rows are let go of: whoever remembers a row looks for it
 KEYS = 1
 SHARED_ROWS = 2  # keys that found no room and share a row with others
 OFFSET = 3  # microseconds from this machine's monotonic clock to the gateway's, see clock.py
+NODE_NAME = 4  # what other gateways know this one by, see stores/sharing.py
+STORE_AWAY = 5  # it was told that the store of shared counts cannot be had
+SHARING_AWAY = 6  # the steward cannot tell other gateways what was counted, nor hear of them
 _OWNERS = 8  # one process id for each worker's column, 0 where nobody has it
 
 # Words of a row; the cells follow: one for each worker, one that is shared under the lock, one for what other nodes counted.
@@ -238,6 +241,11 @@ class Table:
             for position, high in enumerate(highs)
             if high & 1
         ]
+
+    def is_row(self, row: int) -> bool:
+        """Whether a row begins at a word."""
+        position, rest = divmod(row - self._first, self._row_words)
+        return rest == 0 and 0 <= position < self.rows
 
     def words(self, row: int) -> list[int]:
         found: list[int] = self.cells[row : row + self._row_words].tolist()
