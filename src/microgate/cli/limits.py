@@ -48,12 +48,13 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _parts(plan: Plan) -> Iterator[str]:
+    names = _names(plan)
     rows = [
         (
             operation.method,
             ",".join(api.hosts) + _path(api, operation),
             str(operation.cost),
-            ", ".join(_told(one) for one in _applied(plan, api, operation)) or NOTHING,
+            ", ".join(_told(one) for one in _applied(names, api, operation)) or NOTHING,
         )
         for api, operation in _operations(plan)
     ]
@@ -104,17 +105,22 @@ def _path(api: Api, operation: Operation) -> str:
     return ("" if api.base_path == "/" else api.base_path) + operation.path
 
 
-def _applied(plan: Plan, api: Api, operation: Operation) -> list[Applied]:
-    """In the order in which they are asked (WSO2 §11.1)."""
-    names: dict[str, list[str]] = {}
+def _names(plan: Plan) -> dict[str, dict[str, None]]:
+    """The names of the policies of each level, in order."""
+    names: dict[str, dict[str, None]] = {}
     for policy in plan.policies:
-        names.setdefault(policy.level, []).append(policy.name)
+        names.setdefault(policy.level, {})[policy.name] = None
+    return names
+
+
+def _applied(names: dict[str, dict[str, None]], api: Api, operation: Operation) -> list[Applied]:
+    """In the order in which they are asked (WSO2 §11.1); `names` are of the policies of each level."""
     found: list[Applied] = []
     if api.tier:
         found.append(Applied("api", api.tier))
     elif operation.tier:
         found.append(Applied("resource", operation.tier))
-    plans = names.get("subscription", [])
+    plans = names.get("subscription", {})
     security = operation.security
     if not security.opened_by:
         if plans:
@@ -123,7 +129,7 @@ def _applied(plan: Plan, api: Api, operation: Operation) -> list[Applied]:
             found.append(Applied("application"))
     if (security.opened_by or () in security.alternatives) and UNAUTHENTICATED in plans:
         found.append(Applied("unauthenticated", UNAUTHENTICATED))
-    found += [Applied("custom", name) for name in names.get("custom", [])]
+    found += [Applied("custom", name) for name in names.get("custom", {})]
     return found
 
 
@@ -137,7 +143,7 @@ def _is_used(policy: Policy, used: set[str]) -> bool:
 
 
 def _facts(plan: Plan) -> dict[str, Any]:
-    used = _used(plan)
+    used, names = _used(plan), _names(plan)
     return {
         "operations": [
             {
@@ -148,7 +154,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
                 "path": _path(api, operation),
                 "hosts": api.hosts,
                 "cost": operation.cost,
-                "limits": [one._asdict() for one in _applied(plan, api, operation)],
+                "limits": [one._asdict() for one in _applied(names, api, operation)],
             }
             for api, operation in _operations(plan)
         ],

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean
 from microgate.toolkit.openapi.tree import shown
-from microgate.toolkit.project.policies.keys import UNLIMITED
+from microgate.toolkit.project.policies import templates
+from microgate.toolkit.project.policies.keys import UNAUTHENTICATED, UNLIMITED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from microgate.diagnostics import Report
     from microgate.plan.model import Policy
-    from microgate.toolkit.compiler.model import ResolvedApi, ResolvedProject
+    from microgate.toolkit.compiler.model import ResolvedApi, ResolvedOperation, ResolvedProject
     from microgate.toolkit.openapi.cursor import Located
+
+EVERY_REQUEST_HAS = {"resourceKey", "apiContext", "apiVersion", "apiTenant", "clientIp"}
 
 
 def check(project: ResolvedProject, report: Report) -> None:
@@ -38,19 +43,33 @@ def _check_tier(tier: Located[str], project: ResolvedProject, report: Report) ->
 
 
 def _check_costs(api: ResolvedApi, project: ResolvedProject, report: Report) -> None:
-    """An operation that costs more than its policy ever lets pass could never be called."""
-    policies = project.policies.of("resource")
+    """An operation that costs more than a policy ever lets pass could never be called."""
     for operation in api.operations:
         cost = operation.source.extensions.cost
-        tier = api.tier or operation.tier
-        policy = policies.get(tier.value) if tier is not None else None
-        if cost is None or policy is None or policy.shadow:
+        if cost is None:
             continue
-        most = _most(policy)
-        if most is not None and cost.value > most:
-            message = f"a request costs {cost.value}, but `{shown(policy.name)}` lets {most} pass at most"
-            hint = f"lower the cost, or raise what `{shown(policy.name)}` allows"
-            report.add(cost.at.diagnostic(catalogue.POLICY_CONTRADICTION, message, hint))
+        for policy in _certain(api, operation, project):
+            most = _most(policy)
+            if most is not None and cost.value > most and not policy.shadow:
+                name = shown(policy.name)
+                message = (
+                    f"a request costs {cost.value}, but the {policy.level} policy `{name}` lets {most} pass at most"
+                )
+                hint = f"lower the cost, or raise what `{name}` allows"
+                report.add(cost.at.diagnostic(catalogue.POLICY_CONTRADICTION, message, hint))
+
+
+def _certain(api: ResolvedApi, operation: ResolvedOperation, project: ResolvedProject) -> Iterator[Policy]:
+    """The policies that count every request at an operation, whoever calls."""
+    tier = api.tier or operation.tier
+    resource = project.policies.of("resource").get(tier.value) if tier is not None else None
+    nobody = project.policies.of("subscription").get(UNAUTHENTICATED) if operation.security.opened_by else None
+    yield from (policy for policy in (resource, nobody) if policy is not None)
+    # A request that lacks what a template names is not counted by it.
+    there = {*EVERY_REQUEST_HAS, "userId"} if not operation.security.opened_by else EVERY_REQUEST_HAS
+    for policy in project.policies.of("custom").values():
+        if templates.variables(policy.key_template) <= there:
+            yield policy
 
 
 def _most(policy: Policy) -> int | None:

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
 from microgate.toolkit.openapi.tree import shown
-from microgate.toolkit.project.policies.keys import UNLIMITED
+from microgate.toolkit.project.policies.keys import DEFAULT, UNAUTHENTICATED, UNLIMITED
 
 if TYPE_CHECKING:
     from microgate.diagnostics import Report
     from microgate.toolkit.compiler.model import ResolvedOperation, ResolvedProject
-
-UNAUTHENTICATED = "Unauthenticated"
-DEFAULT = "Default"
 
 
 def check(project: ResolvedProject, report: Report) -> None:

@@ -34,6 +34,11 @@ def read(cursor: Cursor, values: Values, window_s: int) -> Allowance:
     return allowance
 
 
+def is_said(cursor: Cursor) -> bool:
+    """Whether a mapping names an allowance, be it one that was reported."""
+    return any(cursor.get(key) is not None for key in ("count", "burst", "concurrency", "bandwidth"))
+
+
 def _burst(cursor: Cursor, quota: Quota | None, window_s: int, values: Values) -> Burst | None:
     """A bucket: `N` or `{size: N}` fill it at the rate of the quota beside it."""
     size, count, own_s = cursor, None, 0

@@ -4,9 +4,10 @@ several groups the first decides.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from microgate.plan.model import Allowance, Condition, ConditionGroup
+from microgate.plan.model import Condition, ConditionGroup
 from microgate.toolkit import catalogue
 from microgate.toolkit.openapi.tree import shown
 from microgate.toolkit.openapi.values import FIELD_NAME
@@ -27,6 +28,8 @@ def read(cursor: Cursor, values: Values, window_s: int) -> tuple[ConditionGroup,
     """The groups in their order; windows that say nothing are as long as the policy's."""
     found: dict[str, ConditionGroup] = {}
     places: dict[str, str] = {}
+    if cursor.is_list and not any(cursor.items()):
+        values.wrong(cursor, "a list with at least one item", found="an empty one")
     for name, member in values.entries(cursor, "groups", MAX_GROUPS):
         if not values.name_is_good(name, member):
             continue
@@ -49,7 +52,7 @@ def _group(name: str, cursor: Cursor, values: Values, window_s: int) -> Conditio
     else:
         conditions = _conditions(when, values)
     allowance = allowances.read(cursor, values, values.window_s(cursor, window_s))
-    if allowance == Allowance():
+    if not allowances.is_said(cursor):
         values.missing(cursor, "count", "a group has an allowance: `count`, `burst`, `concurrency` or `bandwidth`")
     return ConditionGroup(name=name, conditions=tuple(conditions), allowance=allowance)
 
@@ -95,7 +98,7 @@ def _patterns(kind: str, cursor: Cursor, values: Values, *, invert: bool) -> Ite
         values.wrong(cursor, "a mapping of names to patterns", f"write `{kind}: {{NAME: PATTERN}}`")
         return
     seen: set[str] = set()
-    for name, member in cursor.members():
+    for name, member in islice(values.members(cursor), MAX_CONDITIONS + 1):
         told = name.lower() if kind == "header" else name
         if kind == "header" and not FIELD_NAME.fullmatch(name):
             message = f"`{shown(name)}` is no name of a header"

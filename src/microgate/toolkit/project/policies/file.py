@@ -51,11 +51,10 @@ def read(folder: Folder, report: Report) -> PoliciesFile:
         report.add(root.spot.diagnostic(catalogue.POLICY_VALUE, f"`{layout.POLICIES}` must be a mapping of lists"))
     values = Values(report)
     known = (*LEVELS, BLOCKS)
-    for key, member in root.members():
+    for key, member in values.members(root):
         if key not in known:
             hint = did_you_mean(key, known, f"known keys: {', '.join(known)}")
-            message = f"unknown key `{shown(key)}`"
-            report.add(member.key_spot.diagnostic(catalogue.POLICY_VALUE, message, hint))
+            report.add(member.key_spot.diagnostic(catalogue.POLICY_VALUE, f"unknown key `{shown(key)}`", hint))
         elif member.kind == "null":
             continue
         elif key == BLOCKS:
@@ -132,11 +131,7 @@ def _template(level: str, cursor: Cursor, values: Values) -> str:
 def _check(policy: Policy, cursor: Cursor, values: Values) -> None:
     """Parts of a policy that cannot be meant together."""
     all_allowances = [policy.allowance, *(group.allowance for group in policy.groups)]
-    if (
-        policy.allowance == Allowance()
-        and not cursor.get("conditions")
-        and not any(map(cursor.get, ("burst", "bandwidth")))
-    ):
+    if not allowances.is_said(cursor) and cursor.get("conditions") is None:
         values.missing(cursor, "count", "a policy has an allowance: `count`, `burst`, `concurrency` or `bandwidth`")
     if policy.store == "strict":
         for part in ("concurrency", "bandwidth"):

@@ -26,6 +26,9 @@ LEVELS = {
 }
 BLOCKS = "blockingConditions"
 UNLIMITED = "Unlimited"  # at every level, without a definition
+# Subscription policies with a meaning of their own (WSO2 §4): of callers without a subscription, and of open operations.
+DEFAULT = "Default"
+UNAUTHENTICATED = "Unauthenticated"
 
 MAX_COUNT = 2**31 - 1
 MAX_WINDOW_S = 10 * 365 * DAY
@@ -36,6 +39,7 @@ MAX_GROUPS = 100  # of one policy
 MAX_CONDITIONS = 100  # of one group
 MAX_NETWORKS = 10_000  # of one list
 MAX_BLOCKS = 10_000
+MAX_FINDINGS = 200  # behind which a file is not read on
 MAX_NAME = 200  # characters; names label metrics and logs
 MAX_TEMPLATE = 1_000  # characters
 
@@ -179,7 +183,7 @@ VARIABLES = {
     "clientIp": "the client's address",
 }
 NAMED_VARIABLES = {
-    "customProperty": "what interceptors and extensions have set under the name",
+    "customProperty": "what interceptors and extensions have set under the name; nothing sets any yet",
     "claim": "a claim of the caller's token",
     "header": "a header of the request",
     "query": "a parameter of the query",

@@ -72,8 +72,8 @@ request takes 1 of `count` and of `burst`, or what `x-microgate-throttling-cost`
 They have all keys of a policy, and:
 
 <custom>
-Requests whose template comes to the same text share one allowance. Other text stands for itself; a template without variables
-is one allowance for all.
+Requests whose template comes to the same text share one allowance; a request that lacks what it names is not counted. Other
+text stands for itself; a template without variables is one allowance for all.
 
 <variables>
 ## Bursts
@@ -93,8 +93,8 @@ counts the request; what no group takes has that of the policy itself. `default`
 
 <group>
 All that stands in one `when` holds together, whether as one mapping or as a list of them. A pattern is one of RE2 and is
-found anywhere in a value unless `^` and `$` say otherwise; in what is not there it is not found. Names of headers are the
-same whatever their case. Both ends of a range of addresses belong to it.
+found anywhere in a value unless `^` and `$` say otherwise; in what is not there it is not found, and of several values of one
+name any suffices. Names of headers are the same whatever their case. Both ends of a range of addresses belong to it.
 
 <when>
 ## Blocking conditions

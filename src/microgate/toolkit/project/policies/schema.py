@@ -126,7 +126,7 @@ _KINDS = {
     "bytes": _bytes,
     "mapping": lambda key: _reference(key.shape),
     "integer or mapping": lambda key: {"anyOf": [_integer(key), _reference(key.shape)]},
-    "groups": lambda key: _named_list(key.shape, keys.MAX_GROUPS) | {"type": "array"},
+    "groups": lambda key: _named_list(key.shape, keys.MAX_GROUPS) | {"type": "array", "minItems": 1},
     "when": _when,
     "patterns": _patterns,
     "networks": _networks,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from microgate.toolkit.openapi.cursor import Cursor
     from microgate.toolkit.project.policies.values import Values
 
+UNSET = "customProperty"  # interceptors and extensions will
 _VARIABLE = re.compile(r"\$([A-Za-z0-9_]*)(?:\.([A-Za-z0-9_-]+))?", re.ASCII)
 _WORD = re.compile(r"[A-Za-z]+", re.ASCII)
 
@@ -26,7 +27,17 @@ def read(cursor: Cursor, values: Values) -> str:
     message, hint = flaw(text)
     if message:
         values.say(cursor, catalogue.KEY_TEMPLATE, message, hint)
+    elif UNSET in variables(text):
+        message = f"nothing sets `${UNSET}` yet, and a request without a value is not counted"
+        values.say(
+            cursor, catalogue.POLICY_WITHOUT_EFFECT, message, f"name a `$claim` or a `$header` in place of `${UNSET}`"
+        )
     return text
+
+
+def variables(text: str) -> set[str]:
+    """What a template names, without what stands behind `.`."""
+    return {name for name, _ in _VARIABLE.findall(text)}
 
 
 def flaw(text: str) -> tuple[str, str]:

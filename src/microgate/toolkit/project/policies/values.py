@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean
 from microgate.toolkit.openapi.tree import shown
-from microgate.toolkit.openapi.values import Reader
+from microgate.toolkit.openapi.values import Reader, name_of
 from microgate.toolkit.project.policies import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from microgate.diagnostics import Report
     from microgate.toolkit.catalogue import Code
-    from microgate.toolkit.openapi.cursor import Cursor
+    from microgate.toolkit.openapi.cursor import Cursor, Spot
 
 _SIZE = re.compile(r"([0-9]{1,15}) ?(B|[kKMGT]i?B)", re.ASCII)
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
@@ -38,18 +38,44 @@ class Values(Reader):
 
     def __init__(self, report: Report) -> None:
         super().__init__(report, catalogue.POLICY_VALUE)
+        self._last = len(report.diagnostics) + keys.MAX_FINDINGS
+        self._is_full = False
+
+    def is_full(self, at: Spot) -> bool:
+        """Whether so much was found that nobody reads more; says so once."""
+        if len(self.report.diagnostics) >= self._last and not self._is_full:
+            self._is_full = True
+            message = f"more than {keys.MAX_FINDINGS} mistakes: the file is not read from here on"
+            self.report.add(at.diagnostic(catalogue.POLICY_VALUE, message, "mend those above first"))
+        return self._is_full
 
     def say(self, cursor: Cursor, code: Code, message: str, hint: str = "") -> None:
         self.report.add(cursor.spot.diagnostic(code, message, hint))
 
     def opened(self, cursor: Cursor, shape: str) -> bool:
         """Whether it is a mapping; keys that are unknown, or have no value, are reported."""
-        if not self.mapping(cursor, keys.names(shape)):
+        known = keys.names(shape)
+        if not cursor.is_mapping:
+            self.wrong(cursor, "a mapping")
             return False
-        for name, member in cursor.members():
-            if member.kind == "null" and name in keys.names(shape):
+        for name, member in self.members(cursor):
+            if name not in known:
+                self._unknown(name, member, cursor, known)
+            elif member.kind == "null":
                 self.wrong(member, "given a value", "write one, or remove the key", "left empty")
         return True
+
+    def members(self, cursor: Cursor) -> Iterator[tuple[str, Cursor]]:
+        """The members of a mapping, as long as there is not too much to say about them."""
+        for name, member in cursor.members():
+            if self.is_full(member.key_spot):
+                return
+            yield name, member
+
+    def _unknown(self, name: str, member: Cursor, cursor: Cursor, known: tuple[str, ...]) -> None:
+        hint = did_you_mean(name, known, f"known keys: {', '.join(known)}")
+        message = f"unknown key `{shown(name)}` in `{name_of(cursor)}`"
+        self.report.add(member.key_spot.diagnostic(catalogue.UNKNOWN_PROPERTY, message, hint))
 
     def count(self, cursor: Cursor, shape: str, name: str) -> int:
         """A whole number within the bounds of its key."""
@@ -118,27 +144,27 @@ class Values(Reader):
         self.wrong(cursor, "a number of bytes from 1 to 8TiB", "write `10MB`, `10MiB` or `10000000`")
         return 1
 
-    def entries(self, cursor: Cursor, what: str, most: int) -> list[tuple[str, Cursor]]:
+    def entries(self, cursor: Cursor, what: str, most: int) -> Iterator[tuple[str, Cursor]]:
         """The members of a list of mappings with one key each, names that stand twice with them; a list too long is cut off."""
         if not cursor.is_list:
             self.wrong(cursor, f"a list of {what}", "write each as `- name: {…}`")
-        found: list[tuple[str, Cursor]] = []
         for item in self.first(cursor.items(), what, most):
             members = list(item.members())
             if len(members) == 1:
-                found.append(members[0])
+                yield members[0]
                 continue
             hint = "indent what belongs to it deeper than its name" if len(members) > 1 else ""
             self.wrong(
                 item, "a mapping with one key, a name", hint, f"one with {len(members)}" if item.is_mapping else ""
             )
-        return found
 
     def first(self, items: Iterable[Cursor], what: str, most: int) -> Iterable[Cursor]:
         """The items up to a bound, and a message about what is beyond it."""
         for number, item in enumerate(items):
             if number >= most:
                 self.say(item, catalogue.POLICY_VALUE, f"there are more than {most:,} {what}")
+                return
+            if self.is_full(item.spot):
                 return
             yield item
 

@@ -21,7 +21,7 @@ def read(cursor: Cursor, values: Values) -> tuple[tuple[str, int], ...]:
         values.wrong(cursor, "a mapping of statuses to weights", "write `weights: {5xx: 0}`")
         return ()
     found: dict[str, int] = {}
-    for name, member in cursor.members():
+    for name, member in values.members(cursor):
         status = name.lower()
         if not STATUS.fullmatch(status) or status in found:
             message = f"`{shown(name)}` stands twice" if status in found else f"`{shown(name)}` is no status"

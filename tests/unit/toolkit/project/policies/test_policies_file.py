@@ -135,3 +135,26 @@ def test_aliases_that_would_multiply_the_work_stay_within_its_bounds(tmp_path):
     text = f"resourcePolicies:\n  - A: &a {{count: 5, unitTime: 1, timeUnit: min, conditions: [g: {group}]}}\n"
     _, codes, _ = read(tmp_path, text + "".join(f"  - P{n}: *a\n" for n in range(1_000)))
     assert [code for code, _ in codes] == ["MG007"]
+
+
+def _unknown_keys(count):
+    return "{" + ", ".join(f"key{n}: 1" for n in range(count)) + "}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _unknown_keys(20_000),
+        f"resourcePolicies: [A: {_unknown_keys(20_000)}]",
+        "resourcePolicies:\n" + "".join(f"  - P{n}: {{count: 0, unitTime: 0}}\n" for n in range(5_000)),
+        "resourcePolicies:\n" + "  - x\n" * 5_000,
+        "blockingConditions: [address: [" + "here, " * 9_000 + "]]",
+        f"resourcePolicies: [A: {{weights: {_unknown_keys(5_000)}}}]",
+        f"resourcePolicies: [A: {{count: 1, conditions: [g: {{when: {{claim: {_unknown_keys(5_000)}}}}}]}}]",
+    ],
+    ids=["keys", "keys of a policy", "policies", "items", "addresses", "weights", "claims"],
+)
+def test_thousands_of_mistakes_are_not_all_told(tmp_path, text):
+    _, codes, report = read(tmp_path, text)
+    assert 1 < len(codes) <= keys.MAX_FINDINGS + 10
+    assert sum("the file is not read from here on" in one.message for one in report.diagnostics) <= 1
