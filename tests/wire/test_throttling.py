@@ -170,6 +170,51 @@ def test_answers_tell_of_the_limit_that_is_nearest(gateway, form, names):
         assert (answers[1].header("X-RateLimit-Limit"), answers[1].header("X-RateLimit-Remaining")) == ("4", "2")
 
 
+GROUPS = """\
+resourcePolicies:
+  - Careful:
+      count: 1
+      unitTime: 1
+      timeUnit: day
+      conditions:
+        - robots: {when: {header: {User-Agent: "[Bb]ot"}}, count: 2, unitTime: 1, timeUnit: day}
+        - partners: {when: {claim: {partner: "^yes$"}, query: {v: "2"}}, count: 3, unitTime: 1, timeUnit: day}
+"""
+
+
+def test_the_first_condition_group_that_holds_decides(gateway):
+    running = gateway(shop(**{"x-wso2-throttling-tier": "Careful"}), files={"policies.yaml": GROUPS})
+    robot = ("User-Agent", "a Bot")
+    assert statuses(running, "/shop/a", bearer(), robot, count=3) == [200, 200, 429]
+    assert statuses(running, "/shop/a?v=2", bearer(partner="yes"), count=4) == [200, 200, 200, 429]
+    assert statuses(running, "/shop/a", bearer(partner="yes"), count=2) == [200, 429]
+    assert statuses(running, "/shop/a?v=2", bearer(), count=1) == [429]
+    last = calls(running, "/shop/a", bearer(), robot, count=1)[0]
+    assert last.header("RateLimit-Policy") == '"Careful.robots";q=2;w=86400'
+
+
+CUSTOM = """\
+customPolicies:
+  - PerCustomer: {keyTemplate: "$userId:$header.X-Customer", count: 1, unitTime: 1, timeUnit: day}
+"""
+
+
+def test_a_custom_policy_counts_by_what_its_template_makes_of_a_request(gateway):
+    running = gateway(shop(), files={"policies.yaml": CUSTOM})
+    one, other = ("X-Customer", "1"), ("X-Customer", "2")
+    answers = calls(running, "/shop/a", bearer(), one, count=2)
+    assert answers[0].status == 200
+    assert fault(answers[1]) == quota(900806)
+    assert statuses(running, "/shop/b", bearer(), other, count=2) == [200, 429]
+    assert statuses(running, "/shop/b", bearer(sub="bob"), one, count=2) == [200, 429]
+    assert statuses(running, "/shop/b", bearer(), count=2) == [200, 200]
+
+
+def test_a_cost_is_taken_of_the_quota(gateway):
+    running = gateway(shop(**{"x-wso2-throttling-tier": "Three", "x-microgate-throttling-cost": 2}), files=FILES)
+    assert statuses(running, "/shop/a", token("Unlimited"), count=2) == [200, 429]
+
+
 def test_case_47_a_quota_is_exact_over_all_workers(gateway):
     """Five times the limit at once, over four workers and many connections."""
     policies = "subscriptionPolicies:\n  - Gold: {count: 200, unitTime: 1, timeUnit: day}\n"

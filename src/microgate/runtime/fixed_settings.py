@@ -29,6 +29,8 @@ FIXED = {
     "adminConfig.host": ("admin", "host"),
     "adminConfig.port": ("admin", "port"),
     "runtimeConfig.workers": ("runtime", "workers"),
+    "throttlingConfig.maxKeys": ("throttling", "max_keys"),
+    "throttlingConfig.stateFile": ("throttling", "state_file"),
     "tokenRevocationConfig.capacity": ("revocation", "capacity"),
     "b7a.log.level": ("b7a", "log", "level"),
 }

@@ -75,7 +75,7 @@ class OneProcess:
             log.info("stopping: requests in flight may finish")
             await self._drain()
         finally:
-            self._premises.listeners.close()
+            self._premises.close()
 
     def _handle(self, number: int) -> None:
         try:

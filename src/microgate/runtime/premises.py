@@ -22,6 +22,8 @@ from microgate.runtime.throttling import table
 from microgate.runtime.tls import ServerTls
 
 if TYPE_CHECKING:
+    from microgate.runtime.throttling.state_file import StateFile
+    from microgate.runtime.throttling.table import LimitRegion
     from microgate.runtime.worker import Assemble
     from microgate.settings.model import Settings
 
@@ -36,6 +38,13 @@ class Premises:
     ledger: Ledger
     log_gate: LogGate
     regions: Regions
+    counts: StateFile | None  # of limits, where they outlive the gateway
+
+    def close(self) -> None:
+        """Nobody serves any more."""
+        self.listeners.close()
+        if self.counts is not None:
+            self.counts.write()
 
 
 def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premises:
@@ -44,6 +53,8 @@ def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premise
     descriptors = capacity.raise_descriptor_limit()
     speaks_tls = settings.listener.https_port >= 0 or has_token_listener(settings)
     tls = ServerTls(settings.listener) if speaks_tls else None
+    limits = table.open_region(slots, settings.throttling.max_keys)
+    counts = _take_up_counts(limits, settings.throttling.state_file)
     return Premises(
         listeners=open_listeners(settings, slots),
         tls=tls,
@@ -55,9 +66,20 @@ def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premise
         regions=Regions(
             replays=open_region(slots),
             revocations=revocation.make_memory(settings),
-            limits=table.open_region(slots, settings.throttling.max_keys),
+            limits=limits,
         ),
+        counts=counts,
     )
+
+
+def _take_up_counts(limits: LimitRegion, path: str) -> StateFile | None:
+    if not path:
+        return None
+    from microgate.runtime.throttling.state_file import StateFile
+
+    counts = StateFile(limits, path)
+    counts.read()
+    return counts
 
 
 def _preload(settings: Settings) -> None:

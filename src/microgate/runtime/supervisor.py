@@ -91,7 +91,7 @@ class Supervisor:
         finally:
             for crew in self._crews:
                 crew.abandon()
-            self._listeners.close()
+            self._premises.close()
             self._signals.restore()
         return 0
 

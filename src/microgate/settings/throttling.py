@@ -120,6 +120,9 @@ class Throttling(Section, frozen=True):
     max_keys: Annotated[
         int, acts("counts that are kept at a time; further callers share some", low=1_000, high=20_000_000)
     ] = 1_000_000
+    state_file: Annotated[
+        str, acts("where counts are kept over a restart; none where empty: then they begin at nothing")
+    ] = ""
     enabled_global_tm_event_publishing: Annotated[bool, restricts("let a traffic manager decide", switch=True)] = (
         msgspec.field(name="enabledGlobalTMEventPublishing", default=False)
     )

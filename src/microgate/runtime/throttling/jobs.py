@@ -7,6 +7,7 @@ remembers it looks for it anew and thereby keeps it; only after a while, if it i
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from microgate.runtime.throttling.clock import DRIFT_SECONDS, LimitClock
@@ -41,7 +42,18 @@ MIN_KEYS = 4_096  # with fewer there is nothing to be gained
 def jobs(plan: Plan, settings: Settings, region: LimitRegion, metrics: Metrics) -> list[Job]:
     """The steward's work, while the project limits anything."""
     keeper = Keeper(region, metrics)
-    return [keeper.keep_time, keeper.keep_room, *_sharing_jobs(plan, settings, region, metrics)]
+    path = settings.throttling.state_file
+    keeping: list[Job] = [partial(_keep_file, region, path)] if path else []
+    return [keeper.keep_time, keeper.keep_room, *keeping, *_sharing_jobs(plan, settings, region, metrics)]
+
+
+async def _keep_file(region: LimitRegion, path: str, _hub: Hub) -> None:
+    from microgate.runtime.throttling.state_file import WRITE_SECONDS, StateFile
+
+    file = StateFile(region, path)
+    while True:
+        await asyncio.sleep(WRITE_SECONDS)
+        await asyncio.to_thread(file.write)
 
 
 def prove(settings: Settings, plan: Plan) -> None:
@@ -63,9 +75,9 @@ def _sharing_jobs(plan: Plan, settings: Settings, region: LimitRegion, metrics: 
 class Keeper:
     """Keeps the table of counts in order."""
 
-    def __init__(self, region: LimitRegion, metrics: Metrics) -> None:
+    def __init__(self, region: LimitRegion, metrics: Metrics, clock: LimitClock | None = None) -> None:
         self._table = Table(region, None)
-        self._clock = LimitClock(self._table)
+        self._clock = clock or LimitClock(self._table)
         self._show_keys = metrics.gauge("limit_keys")
         self._count_shared = metrics.counter("limit_keys_sharing")
         self._keys = self._shared = 0

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from microgate.plan.model import Allowance, Policy
+    from microgate.runtime.exchange import Exchange
     from microgate.runtime.throttling.clock import LimitClock
     from microgate.runtime.throttling.stores.placing import Stores
     from microgate.runtime.throttling.table import Table
@@ -84,6 +85,11 @@ class Limit:
         self.reason = f"throttle.{level}"
         self.soft = policy.shadow or (level == "subscription" and not policy.stop_on_quota)
         self._counting = counting
+        self.choose: Callable[[Exchange], int] | None = None
+        if policy.groups:
+            from microgate.runtime.throttling import conditions
+
+            self.choose = conditions.compile(policy.groups)
 
     def bind(self, key: tuple[str, ...], group: int = -1) -> tuple[Bound, ...]:
         """The counters of a key, those of a condition group where `group` is its position."""
@@ -122,6 +128,29 @@ class Limit:
     def refuse(self, counter: Counter, now: float) -> Fault:
         wait_s = max(1, ceil(counter.wait_s(now)))
         return Fault(self.kind, self.reason, headers=((b"Retry-After", b"%d" % wait_s),))
+
+
+class Part:
+    """The counters of one key at one level. Where the policy has condition groups, it takes a request to choose them."""
+
+    __slots__ = ("_by_group", "_key", "_limit", "chooses", "fixed")
+
+    def __init__(self, limit: Limit, key: tuple[str, ...]) -> None:
+        self._limit = limit
+        self._key = key
+        self.chooses = limit.choose is not None
+        self.fixed: tuple[Bound, ...] = () if self.chooses else limit.bind(key)
+        self._by_group: dict[int, tuple[Bound, ...]] = {}
+
+    def bounds(self, exchange: Exchange) -> tuple[Bound, ...]:
+        choose = self._limit.choose
+        if choose is None:
+            return self.fixed
+        group = choose(exchange)
+        found = self._by_group.get(group)
+        if found is None:
+            found = self._by_group[group] = self._limit.bind(self._key, group)
+        return found
 
 
 def _string(text: str) -> bytes:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
-from microgate.runtime.throttling import levels
+from microgate.runtime.throttling import custom, levels
+from microgate.runtime.throttling.limits import Part
 from microgate.runtime.throttling.table import EPOCH
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from typing import TypeAlias
 
     from microgate.plan.model import Api, Operation
@@ -36,12 +37,13 @@ PLENTY = 1 << 62
 
 
 class Callers:
-    """The counters of one caller at one API, and what they were chosen by."""
+    """The counters of one caller at one API, and what they were chosen by. `chosen` are those that depend on the request."""
 
-    __slots__ = ("application", "bounds", "epoch", "subscription", "turns")
+    __slots__ = ("application", "bounds", "chosen", "epoch", "subscription", "turns")
 
-    def __init__(self, bounds: tuple[Bound, ...], epoch: int, turns: int) -> None:
-        self.bounds = bounds
+    def __init__(self, parts: list[Part], epoch: int, turns: int) -> None:
+        self.bounds: tuple[Bound, ...] = tuple(bound for part in parts for bound in part.fixed)
+        self.chosen = tuple(parts) if any(part.chooses for part in parts) else ()
         self.epoch = epoch
         self.turns = turns
         self.subscription: Subscription | None = None
@@ -61,13 +63,13 @@ class Throttle:
         self._shared = context.settings.compatibility.shared_default_tier
         self._strangers: dict[str, Callers] = {}
         self._missing: set[str] = set()
-        self._own: tuple[Bound, ...] = ()
-        self._epoch = self._turns = -1
+        self._own = Callers([], -1, -1)  # the counters of the operation itself
+        self._customs = custom.link(context, api, operation)
 
     @property
     def limits_something(self) -> bool:
         operation, api = self._operation, self._api
-        if api.tier or operation.tier:
+        if api.tier or operation.tier or self._customs:
             return True
         if operation.security.opened_by:
             return self._context.limit("unauthenticated", levels.UNAUTHENTICATED) is not None
@@ -82,8 +84,9 @@ class Throttle:
 
     def _count(self, exchange: Exchange) -> Decision:
         epoch, turns = self._cells[EPOCH], self._table.turns
-        if self._epoch != epoch or self._turns != turns:
-            self._renew(epoch, turns)
+        own = self._own
+        if own.epoch != epoch or own.turns != turns:
+            own = self._renew(epoch, turns)
         consumer = exchange.consumer
         if consumer is None:
             callers = self._strangers.get(exchange.client)
@@ -102,17 +105,30 @@ class Throttle:
                 if isinstance(found, Fault):
                     return found
                 callers = found
-        return self._take(exchange, self._own, callers.bounds)
+        if own.chosen or callers.chosen or self._customs:
+            return self._take(exchange, self._gather(exchange, own, callers), ())
+        return self._take(exchange, own.bounds, callers.bounds)
 
-    def _take(self, exchange: Exchange, own: Iterable[Bound], callers: Iterable[Bound]) -> Decision:
+    def _gather(self, exchange: Exchange, own: Callers, callers: Callers) -> list[Bound]:
+        """The counters of a request, in the order in which they are asked (WSO2 §11.1)."""
+        bounds: list[Bound] = []
+        for one in (own, callers) if exchange.consumer is not None else (own,):
+            bounds += one.bounds if not one.chosen else chain.from_iterable(map(_of(exchange), one.chosen))
+        for policy in self._customs:
+            bounds += policy.bounds(exchange)
+        if exchange.consumer is None:
+            bounds += callers.bounds if not callers.chosen else chain.from_iterable(map(_of(exchange), callers.chosen))
+        return bounds
+
+    def _take(self, exchange: Exchange, first: Sequence[Bound], then: Sequence[Bound]) -> Decision:
         now = monotonic()
         cost = self._cost
         least, tightest = PLENTY, None
-        for bound in chain(own, callers):
+        for bound in chain(first, then):
             left = bound[0](now, cost)
             if left < 0:
                 if not bound.limit.soft:
-                    self._give_back(chain(own, callers), bound)
+                    self._give_back(chain(first, then), bound)
                     exchange.quota = (bound, 0, now)
                     return bound.limit.refuse(bound.counter, now)
                 left = 0
@@ -125,38 +141,40 @@ class Throttle:
     def _give_back(self, taken: Iterable[Bound], refusing: Bound) -> None:
         for bound in taken:
             if bound is refusing:
-                break
+                return
             bound.counter.give_back(self._cost)
 
     # Finding counters.
 
-    def _renew(self, epoch: int, turns: int) -> None:
+    def _renew(self, epoch: int, turns: int) -> Callers:
         """Rows were let go of, or this process writes another column: look for all counters anew."""
         api, operation = self._api, self._operation
         self._strangers.clear()
-        own: list[Bound] = []
+        parts: list[Part] = []
         if api.tier:
-            own += self._bind("api", levels.Named(api.tier, (api.id,)))
+            parts += self._part("api", levels.Named(api.tier, (api.id,)))
         if operation.tier:
-            own += self._bind("resource", levels.Named(operation.tier, (api.id, operation.method, operation.path)))
-        self._own = tuple(own)
-        self._epoch, self._turns = epoch, turns
+            parts += self._part("resource", levels.Named(operation.tier, (api.id, operation.method, operation.path)))
+        self._own = Callers(parts, epoch, turns)
+        for policy in self._customs:
+            policy.forget()
+        return self._own
 
-    def _bind(self, level: str, named: Named) -> tuple[Bound, ...]:
+    def _part(self, level: str, named: Named) -> list[Part]:
         limit = self._context.limit(level, named.tier)
-        return () if limit is None else limit.bind(named.key)
+        return [] if limit is None else [Part(limit, named.key)]
 
     def _know_stranger(self, client: str) -> Callers:
         if len(self._strangers) >= MAX_REMEMBERED:
             self._strangers.clear()
-        bounds: tuple[Bound, ...] = ()
+        parts: list[Part] = []
         if self._context.settings.compatibility.unauthenticated_tier == "limits":
-            bounds = self._bind("unauthenticated", levels.of_nobody(client, self._api))
-        found = self._strangers[client] = Callers(bounds, self._epoch, self._turns)
+            parts = self._part("unauthenticated", levels.of_nobody(client, self._api))
+        found = self._strangers[client] = Callers(parts, self._own.epoch, self._own.turns)
         return found
 
     def _know(self, consumer: Consumer) -> Callers | Fault:
-        bounds: list[Bound] = []
+        parts: list[Part] = []
         named: list[tuple[str, Named | None]] = [
             ("subscription", levels.of_subscription(consumer, self._api, shared=self._shared)),
             ("application", levels.of_application(consumer)),
@@ -166,8 +184,8 @@ class Throttle:
                 continue
             if self._context.limit(level, one.tier) is None and one.tier != levels.DEFAULT:
                 return self._miss(level, one.tier)
-            bounds += self._bind(level, one)
-        found = Callers(tuple(bounds), self._epoch, self._turns)
+            parts += self._part(level, one)
+        found = Callers(parts, self._own.epoch, self._own.turns)
         found.subscription = consumer.subscriptions.get(self._api.id)
         found.application = consumer.application_details
         consumer.limits[self._api.id] = found
@@ -181,6 +199,10 @@ class Throttle:
                 "callers have the %s tier `%s`, which policies.yaml does not define: they are refused", level, tier
             )
         return Fault(faults.POLICY_MISSING, "throttle.policy_missing")
+
+
+def _of(exchange: Exchange) -> Callable[[Part], tuple[Bound, ...]]:
+    return lambda part: part.bounds(exchange)
 
 
 def link(context: ThrottlingContext, api: Api, operation: Operation) -> Stage | None:

@@ -145,34 +145,35 @@ class SlidingCounter:
             window.roll(now)
         base = window.base
         own = self._owns[window.number & 1]
-        self._cells[own] = max(self._cells[own], base) + cost
-        left = self.left(now)
+        word = self._cells[own]
+        self._cells[own] = (word if word > base else base) + cost  # noqa: FURB136 - `max` costs a call
+        left = self._left(now)
         if left >= 0:
-            return left
+            return int(left)
         self._cells[own] -= cost
-        return self.take(now, cost) if window.base != base else left
-
-    def left(self, now: float) -> int:
-        window = self.window
-        if now >= window.end:
-            window.roll(now)
-        newest = max(max(view) for view in self._views)
+        newest = max(map(max, self._views))
         if newest >= window.next:
             window.follow(newest)
+            return self.take(now, cost)
+        return int(left // 1)
+
+    def _left(self, now: float) -> float:
+        window = self.window
         count, before = self._sums()
-        return int((self.limit - count - before * self._weight(now)) // 1)
+        return self.limit - count - before * ((window.end - now) / window.length_s)
 
     def _sums(self) -> tuple[int, int]:
         """The counts of this window and of the one before."""
-        window = self.window
-        base, odd = window.base, window.number & 1
-        earlier = base - (1 << window.shift)
-        count = sum(word - base for word in self._views[odd].tolist() if word > base)
-        return count, sum(word - earlier for word in self._views[1 - odd].tolist() if earlier < word < base)
-
-    def _weight(self, now: float) -> float:
-        """The part of the window before that still lies in the stretch."""
-        return min(1.0, max(0.0, (self.window.end - now) / self.window.length_s))
+        base, odd = self.window.base, self.window.number & 1
+        earlier = base - (1 << self.window.shift)
+        count = before = 0
+        for word in self._views[odd].tolist():
+            if word > base:
+                count += word - base
+        for word in self._views[1 - odd].tolist():
+            if earlier < word < base:
+                before += word - earlier
+        return count, before
 
     def give_back(self, cost: int) -> None:
         own = self._owns[self.window.number & 1]
