@@ -225,3 +225,30 @@ def test_case_47_a_quota_is_exact_over_all_workers(gateway):
     admitted = sum(status == 200 for one in found for status in one)
     assert {status for one in found for status in one} == {200, 429}
     assert admitted == 200
+
+
+def test_pages_of_other_origins_may_read_what_is_told_of_limits_and_preflights_use_nothing_up(gateway):
+    rules = {"x_wso2_cors": {"access-control-allow-origins": ["https://app.example"]}}
+    rules["x_microgate_cors"] = {"expose-headers": ["X-Total", "ratelimit"]}
+    api = describe(["/a"], base="/shop", title=TITLE, x_wso2_throttling_tier="Three", **rules)
+    running = gateway(api, files=FILES, settings='[compatibility]\nunauthenticatedTier = "inert"\n')
+    page = ("Origin", "https://app.example")
+    with running.connect() as client:
+        asked = ("Access-Control-Request-Method", "GET")
+        assert [client.request("OPTIONS", "/shop/a", (page, asked)).status for _ in range(8)] == [200] * 8
+    answers = calls(running, "/shop/a", page, count=4)
+    assert [answer.status for answer in answers] == [200, 200, 200, 429]
+    for answer in answers:
+        assert answer.header("Access-Control-Expose-Headers") == "X-Total, ratelimit, RateLimit-Policy, Retry-After"
+
+
+def test_case_60_soap_callers_read_a_refusal_as_a_soap_fault(gateway):
+    running = gateway(describe({"/a": ["post"]}, base="/soap"), files=FILES)
+    head = (("Content-Type", "text/xml"), ("SOAPAction", '""'))
+    with running.connect() as client:
+        assert client.request("POST", "/soap/a", head, b"<a/>").status == 200
+        refused = client.request("POST", "/soap/a", head, b"<a/>")
+    assert (refused.status, refused.header("Content-Type")) == (429, "text/xml; charset=utf-8")
+    assert b"<code>900804</code>" in refused.body
+    assert refused.header("RateLimit").startswith('"Unauthenticated";r=0;t=')
+    assert 1 <= int(refused.header("Retry-After")) <= 86_400

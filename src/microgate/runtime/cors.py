@@ -57,12 +57,14 @@ class _Rules:
         return self._any_header or all(name.lower() in self._headers for name in names)
 
 
-def answer_stage(cors: Cors) -> AnswerStage:
-    """The stage for all answers of an API to requests that are no preflights."""
+def answer_stage(cors: Cors, shown: tuple[str, ...] = ()) -> AnswerStage:
+    """The stage for all answers of an API to requests that are no preflights. `shown` are fields of our own for pages to read."""
     rules = _Rules(cors)
     extra = [b"%b: %b" % pair for pair in rules.fixed]
-    if cors.expose_headers:
-        extra.append(b"Access-Control-Expose-Headers: " + ", ".join(cors.expose_headers).encode())
+    listed = {name.lower() for name in cors.expose_headers}
+    exposed = (*cors.expose_headers, *(name for name in shown if name.lower() not in listed))
+    if exposed:
+        extra.append(b"Access-Control-Expose-Headers: " + ", ".join(exposed).encode())
 
     def admit_page(exchange: Exchange, lines: Lines) -> None:
         varies = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from microgate.runtime import faults
+from microgate.runtime import faults, soap_faults
 from microgate.runtime.faults import Answer, Fault
 
 if TYPE_CHECKING:
@@ -373,7 +373,8 @@ class Exchange:
             self.downstream.abort()
             self.finish()
         else:
-            self.answer(faults.render(fault, b",".join(self.values(b"accept")), wso2=self.operation.wso2_statuses))
+            accept, wso2 = b",".join(self.values(b"accept")), self.operation.wso2_statuses
+            self.answer(faults.render(fault, accept, wso2=wso2, form=soap_faults.version_of(self)))
 
     def answer(self, answer: Answer) -> None:
         """Give a complete answer of the gateway's own; it passes the answer's stages too."""

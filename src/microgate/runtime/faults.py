@@ -11,7 +11,7 @@ import json
 from functools import lru_cache
 from http import HTTPStatus
 from time import gmtime, strftime, time
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -227,8 +227,19 @@ class Answer:
         self.reason = reason
 
 
-def render(fault: Fault, accept: bytes, *, wso2: bool = False) -> Answer:
-    """The answer of a fault: WSO2's JSON body, or a problem when `accept` names application/problem+json."""
+class Form(Protocol):
+    """How faults are told in another protocol, such as SOAP."""
+
+    @property
+    def content_type(self) -> bytes: ...
+    def body(self, status: int, code: int, message: str, description: str) -> bytes: ...
+
+
+def render(fault: Fault, accept: bytes, *, wso2: bool = False, form: Form | None = None) -> Answer:
+    """The answer of a fault: a problem when `accept` names that type, else the caller's `form`, else WSO2's JSON body.
+
+    `wso2` brings back the statuses and texts of 3.x, which had JSON for all.
+    """
     kind = fault.kind
     headers: Headers = []
     status = kind.wso2 if wso2 else kind.status
@@ -239,6 +250,9 @@ def render(fault: Fault, accept: bytes, *, wso2: bool = False) -> Answer:
     elif b"application/problem+json" in accept.lower():
         headers.append((b"Content-Type", b"application/problem+json"))
         body = _problem(status, kind.code, kind.message, fault.description)
+    elif form is not None and not wso2:
+        headers.append((b"Content-Type", form.content_type))
+        body = form.body(status, kind.code, kind.message, fault.description)
     else:
         headers.append((b"Content-Type", b"application/json"))
         body = _body(kind.code, kind.message, fault.description)

@@ -64,11 +64,14 @@ class Linker:
         self.identify = identify.link(settings)
         self._answer_stages = _answer_stages(settings)
         self._limit_fields: tuple[AnswerStage, ...] = ()
+        self._limit_names: tuple[str, ...] = ()
         if throttling is not None:
             from microgate.runtime.throttling import fields
 
-            stage = fields.link(settings.throttling.rate_limit_headers)
+            form = settings.throttling.rate_limit_headers
+            stage = fields.link(form)
             self._limit_fields = () if stage is None else (stage,)
+            self._limit_names = fields.NAMES[form]
 
     def link(self, target: Target) -> Operation:
         """The operation of an API."""
@@ -137,7 +140,7 @@ class Linker:
         if page_rules is not None:
             from microgate.runtime import cors
 
-            answer_stages = (*answer_stages, cors.answer_stage(page_rules))
+            answer_stages = (*answer_stages, cors.answer_stage(page_rules, self._limit_names if answers else ()))
         return Operation(
             stages=stages,
             forward=forward or _nowhere,

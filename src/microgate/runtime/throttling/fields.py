@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 
 NONE, STANDARD, LEGACY, BOTH = "none", "standard", "legacy", "both"
 
+_STANDARD_NAMES = ("RateLimit", "RateLimit-Policy")
+_LEGACY_NAMES = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+# What pages of other origins may read (docs/security/cors.md); browsers keep Retry-After from them too.
+NAMES: dict[str, tuple[str, ...]] = {
+    NONE: (),
+    STANDARD: (*_STANDARD_NAMES, "Retry-After"),
+    LEGACY: (*_LEGACY_NAMES, "Retry-After"),
+    BOTH: (*_STANDARD_NAMES, *_LEGACY_NAMES, "Retry-After"),
+}
+
 
 def link(form: str) -> AnswerStage | None:
     """The stage of answers; None where nothing is told."""
