@@ -17,6 +17,12 @@ from microgate.cli.declaration import build_parser
 from microgate.diagnostics import Report
 from microgate.settings.load import Sources, load
 from microgate.toolkit.compiler import compile_description
+from microgate.toolkit.openapi.folder import Folder
+from microgate.toolkit.project.policies import file as policies_file
+from microgate.toolkit.project.policies import keys
+
+RECIPES = ("docs/throttling/policies.md", "docs/throttling/recipes.md")
+POLICY_LISTS = {*keys.LEVELS, keys.BLOCKS}
 
 
 def _named(found):
@@ -41,8 +47,11 @@ def test_settings_of_the_documents_load(block, tmp_path):
 def test_descriptions_of_the_documents_build(block, tmp_path):
     """A whole description builds as it is; a fragment of one builds inside a plain description."""
     document = yaml.safe_load(block.text)
-    if {"about", "apis"} & set(document) or block.page.startswith("docs/throttling/"):
+    if {"about", "apis"} & set(document) or block.page in RECIPES:
         return  # a wire case, or a recipe (test_recipes.py)
+    if POLICY_LISTS & set(document):
+        assert not _mistakes_of_policies(block.text, tmp_path)
+        return
     if not {"openapi", "swagger"} & set(document):
         document = {
             "openapi": "3.0.3",
@@ -55,6 +64,13 @@ def test_descriptions_of_the_documents_build(block, tmp_path):
     report = Report()
     plan = compile_description(file, report)
     assert plan is not None, report.diagnostics
+
+
+def _mistakes_of_policies(text, folder):
+    (folder / "policies.yaml").write_text(text, encoding="utf-8")
+    report = Report()
+    policies_file.read(Folder(folder), report)
+    return report.diagnostics
 
 
 def _commands():

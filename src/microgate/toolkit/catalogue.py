@@ -55,7 +55,7 @@ UNUSED_REFERENCE_MISSING = Code("MG034", _WARNING, "a reference that no operatio
 UNKNOWN_EXTENSION = Code("MG101", _ERROR, "an extension key is unknown")
 MISPLACED_EXTENSION = Code("MG102", _ERROR, "an extension stands where it has no effect")
 EXTENSION_VALUE = Code("MG103", _ERROR, "an extension has a wrong value")
-UNKNOWN_PROPERTY = Code("MG104", _ERROR, "a key inside an extension is unknown")
+UNKNOWN_PROPERTY = Code("MG104", _ERROR, "a key inside an extension or a policy is unknown")
 LOOKS_LIKE_EXTENSION = Code("MG105", _WARNING, "a key looks like a misspelt extension")
 EXTENSION_WITHOUT_EFFECT = Code("MG106", _WARNING, "an extension has no effect here")
 

@@ -14,7 +14,7 @@ from microgate.toolkit.openapi.cursor import Cursor
 from microgate.toolkit.openapi.tree import shown
 from microgate.toolkit.project import layout
 from microgate.toolkit.project.policies import allowances, blocks, conditions, templates, weights
-from microgate.toolkit.project.policies.keys import BLOCKS, LEVELS, MAX_POLICIES, UNLIMITED
+from microgate.toolkit.project.policies.keys import BLOCKS, LEVELS, UNLIMITED, most
 from microgate.toolkit.project.policies.values import Values
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def read(folder: Folder, report: Report) -> PoliciesFile:
 def _read_level(level: str, cursor: Cursor, values: Values) -> dict[str, Policy]:
     policies: dict[str, Policy] = {}
     places: dict[str, str] = {}
-    for name, member in values.entries(cursor, "policies", MAX_POLICIES):
+    for name, member in values.entries(cursor, f"{level} policies", most(level)):
         if not values.name_is_good(name, member):
             continue
         if name in places or name == UNLIMITED:

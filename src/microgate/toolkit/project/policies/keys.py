@@ -34,7 +34,8 @@ MAX_COUNT = 2**31 - 1
 MAX_WINDOW_S = 10 * 365 * DAY
 MAX_BYTES = 8 * 1024**4
 MAX_WEIGHT = 10_000
-MAX_POLICIES = 10_000  # of one file
+MAX_POLICIES = 10_000  # of one list
+MAX_CUSTOM = 100  # each of them costs every request something
 MAX_GROUPS = 100  # of one policy
 MAX_CONDITIONS = 100  # of one group
 MAX_NETWORKS = 10_000  # of one list
@@ -188,6 +189,11 @@ NAMED_VARIABLES = {
     "header": "a header of the request",
     "query": "a parameter of the query",
 }
+
+
+def most(level: str) -> int:
+    """How many policies a level may have."""
+    return MAX_CUSTOM if level == "custom" else MAX_POLICIES
 
 
 def names(shape: str) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ $schema=…/policies.schema.json` at its top names. What the schema cannot say, 
 | `resourcePolicies` | `x-wso2-throttling-tier` and `x-throttling-tier` of APIs and operations | <policies> |
 | `subscriptionPolicies` | subscriptions; `Default` for callers without, `Unauthenticated` for open operations | <policies> |
 | `applicationPolicies` | applications | <policies> |
-| `customPolicies` | nobody: each counts every request | <policies> |
+| `customPolicies` | nobody: each counts every request | <customs> |
 | `blockingConditions` | nobody: each item shuts callers out | <blocks> |
 
 A tier at the root of an API counts all of its operations together, and tiers of its operations are neglected then. On
@@ -122,6 +122,7 @@ def render() -> str:
         page = page.replace(f"<{shape}>", _table([keys.KEY_TEMPLATE] if shape == "custom" else declared))
     bounds = {
         "policies": keys.MAX_POLICIES,
+        "customs": keys.MAX_CUSTOM,
         "blocks": keys.MAX_BLOCKS,
         "groups": keys.MAX_GROUPS,
         "conditions": keys.MAX_CONDITIONS,

@@ -33,7 +33,7 @@ def render() -> str:
 
 def schema() -> Schema:
     lists: Schema = {
-        name: _named_list("custom" if level == "custom" else "policy", keys.MAX_POLICIES)
+        name: _named_list("custom" if level == "custom" else "policy", keys.most(level))
         for name, level in keys.LEVELS.items()
     }
     lists[keys.BLOCKS] = _or_null({"type": "array", "maxItems": keys.MAX_BLOCKS, "items": _reference("block")})

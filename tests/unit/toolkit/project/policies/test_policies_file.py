@@ -4,14 +4,17 @@ What plain files mean is shown in tests/compile.
 
 from __future__ import annotations
 
+import re
 import time
+from textwrap import indent
 
 import pytest
 
 from microgate.diagnostics import Report
-from microgate.plan.model import Allowance, Burst, Quota
+from microgate.plan.model import Allowance, Burst, Policy, Quota
 from microgate.toolkit.openapi.folder import Folder
 from microgate.toolkit.project.policies import file, keys
+from microgate.toolkit.project.stubs import STUBS
 
 ONE = "{count: 5, unitTime: 1, timeUnit: min}"
 MANY, MORE = 100_000, 11_000
@@ -79,6 +82,11 @@ def test_what_was_reported_is_known_nevertheless(tmp_path):
 
 LONG_LISTS = {
     "policies": ("resourcePolicies:\n", lambda n: f"  - P{n}: {ONE}\n", 2 + keys.MAX_POLICIES),
+    "custom policies": (
+        "customPolicies:\n",
+        lambda n: f"  - P{n}: {{keyTemplate: $userId, count: 5, unitTime: 1, timeUnit: min}}\n",
+        2 + keys.MAX_CUSTOM,
+    ),
     "groups": (
         "resourcePolicies:\n  - A:\n      count: 5\n      unitTime: 1\n      timeUnit: min\n      conditions:\n",
         lambda n: f"        - g{n}: {{when: {{header: {{A: b}}}}, count: 5}}\n",
@@ -158,3 +166,18 @@ def test_thousands_of_mistakes_are_not_all_told(tmp_path, text):
     _, codes, report = read(tmp_path, text)
     assert 1 < len(codes) <= keys.MAX_FINDINGS + 10
     assert sum("the file is not read from here on" in one.message for one in report.diagnostics) <= 1
+
+
+def test_what_the_stub_mentions_is_read(tmp_path):
+    """Each addition in its comments, alone in a policy or in its list."""
+    comments = [line.removeprefix("# ") for line in STUBS["policies.yaml"].splitlines() if line.startswith("# ")]
+    additions = "\n".join(line for line in comments if line.startswith("  ") and not line.startswith("  - "))
+    for part in re.split(r"\n(?=  \w)", additions):
+        text = f"resourcePolicies:\n- A:\n    count: 100\n    unitTime: 1\n    timeUnit: min\n{indent(part, '  ')}\n"
+        found, codes, _ = read(tmp_path, text)
+        assert codes == []
+        assert found.of("resource")["A"] != Policy("resource", "A", Allowance(quota=Quota(100, 60)))
+    lists = "\n".join(line for line in comments if re.match(r"(customPolicies|blockingConditions):|  - ", line))
+    found, codes, _ = read(tmp_path, lists)
+    assert codes == []
+    assert (list(found.of("custom")), len(found.blocks)) == (["PerUser"], 1)
