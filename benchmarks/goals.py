@@ -29,6 +29,12 @@ class Goal(NamedTuple):
 _JWT = Side("microgate-jwt", "jwt")
 GOALS = (
     Goal("one token, against Envoy with its token cache", _JWT, Side("envoy-jwt-cache", "jwt"), 0.50),
+    Goal(
+        "one token and one limit, against Envoy with its token cache and one limit",
+        Side("microgate-jwt-limit", "jwtrl"),
+        Side("envoy-jwt-cache-limit", "jwtrl"),
+        0.50,
+    ),
     Goal("one token, against nginx with a check in Lua", _JWT, Side("nginx-lua-jwt", "jwt"), 1.60),
     Goal("plain GET of 1 KiB, against Envoy", Side("microgate", "get1k"), Side("envoy", "get1k"), 0.45),
     Goal("1,000 tokens, against one token", Side("microgate-jwt", "jwt1000"), _JWT, 1.10),

@@ -23,6 +23,7 @@ ENVIRONMENT = "MICROGATE_BENCH_HARNESS"
 # Scenarios, gateways and CPUs of one call; within a call the rounds of all gateways are interleaved.
 CALLS = (
     ("jwt,jwt1000,tlsjwt", "microgate-jwt,nginx-lua-jwt,haproxy-jwt,envoy-jwt-cache,floor-jwt", "one"),
+    ("jwtrl", "microgate-jwt-limit,nginx-lua-jwt-limit,haproxy-jwt-limit,envoy-jwt-cache-limit", "one"),
     ("get1k,post1k", "microgate,nginx,haproxy,envoy", "one"),
     ("jwtpaced", "microgate-jwt,nginx-lua-jwt,haproxy-jwt,envoy-jwt-cache", "one"),
     ("jwt", "microgate-jwt,envoy-jwt-cache", "both"),

@@ -14,6 +14,9 @@ MICROGATE = Path(sys.executable).with_name("microgate")
 
 PATHS = {"s50": "get", "s1k": "get", "s10k": "get", "post": "post"}
 
+# One limit for the whole API, which nothing reaches.
+POLICIES = "resourcePolicies:\n  - Much: {count: 1000000000, unitTime: 1, timeUnit: min}\n"
+
 SETTINGS = """
 [listenerConfig]
 host = "127.0.0.1"
@@ -47,15 +50,24 @@ def description(backend: str, *, secured: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def build(folder: Path, backend: str, *, secured: bool) -> Path:
+def build(folder: Path, backend: str, *, secured: bool, limited: bool = False) -> Path:
     """An artefact in `folder`, made with the commands that a user would type; raises RuntimeError."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = "echo-jwt" if secured else "echo"
+    name = ("echo-jwt" if secured else "echo") + ("-limit" if limited else "")
     definition = folder / f"{name}.yaml"
-    definition.write_text(description(backend, secured=secured), encoding="utf-8")
+    text = description(backend, secured=secured)
+    if limited:
+        text = text.replace("paths:", "x-wso2-throttling-tier: Much\npaths:")
+    definition.write_text(text, encoding="utf-8")
     artefact = folder / f"{name}.artefact"
-    for words in (["init", name, "-f", "-a", definition.name], ["build", name, "-o", artefact.name]):
-        done = subprocess.run([str(MICROGATE), *words], cwd=folder, check=False, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"microgate {words[0]} failed:\n{done.stderr}")
+    _type("init", name, "-f", "-a", definition.name, folder=folder)
+    if limited:
+        (folder / name / "policies.yaml").write_text(POLICIES, encoding="utf-8")
+    _type("build", name, "-o", artefact.name, folder=folder)
     return artefact
+
+
+def _type(*words: str, folder: Path) -> None:
+    done = subprocess.run([str(MICROGATE), *words], cwd=folder, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"microgate {words[0]} failed:\n{done.stderr}")

@@ -32,9 +32,9 @@ SETTINGS = subject.SETTINGS.format(
 )
 
 
-def entry(name: str, features: str, *, secured: bool) -> Gateway:
+def entry(name: str, features: str, *, secured: bool, limited: bool = False) -> Gateway:
     """The artefact is built now, so that a start is the start of a gateway and not of a compiler."""
-    artefact = subject.build(fixtures.SCRATCH / "microgate", BACKEND, secured=secured)
+    artefact = subject.build(fixtures.SCRATCH / "microgate", BACKEND, secured=secured, limited=limited)
     environment = {"PATH": f"{subject.MICROGATE.parent}{os.pathsep}{os.environ['PATH']}"}
     command = [str(artefact), "--config", "@DIR@/micro-gw.conf", "--workers", "@WORKERS@"]
     return Gateway(name, command, frozenset(features.split()), files={"micro-gw.conf": SETTINGS}, env=environment)
@@ -43,4 +43,5 @@ def entry(name: str, features: str, *, secured: bool) -> Gateway:
 GATEWAYS = [
     entry("microgate", "plain post tls", secured=False),
     entry("microgate-jwt", "jwt tls", secured=True),
+    entry("microgate-jwt-limit", "jwt ratelimit", secured=True, limited=True),
 ]

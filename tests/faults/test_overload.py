@@ -9,13 +9,15 @@ import pytest
 
 from harness.aside import Aside
 from harness.descriptions import describe
-from harness.pressure import CAPACITY, NO_ANSWER, Asked, press, struggle
+from harness.pressure import CAPACITY, NO_ANSWER, PATIENCE_SECONDS, Asked, press, struggle
+from microgate.runtime.throttling.adaptive import FIRST_LIMIT
 
 ADAPTIVE = "[overloadConfig]\nadaptive = true\n"
 REQUEST = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 OVER = 3.0
 GOODPUT = 0.8
 FAST_SECONDS = 0.1  # within which nearly all refusals come, from machines with other work to do too
+SETTLING_SECONDS = 2.0  # of a short run, which has to find its bound as a long one does once
 NORMAL_SECONDS = 5.0
 SHARE_OF_NORMAL = 0.5  # of the capacity
 
@@ -40,7 +42,7 @@ def test_r23_three_times_the_capacity_leaves_the_goodput(gateway, seconds):
         peak = _good(best, 1, 4)
         flood = clients.ask((CAPACITY * OVER, seconds), seconds=seconds + 30)
         after = clients.ask((CAPACITY * SHARE_OF_NORMAL, NORMAL_SECONDS + 2))
-    goodput = _good(flood, 2, seconds)
+    goodput = _good(flood, SETTLING_SECONDS, seconds)
     refusals = [one.seconds for one in flood if one.status == 503]
     answers = [one.seconds for one in flood if one.status == 200]
     lost = sum(one.status == NO_ANSWER for one in flood)
@@ -56,3 +58,31 @@ def test_r23_three_times_the_capacity_leaves_the_goodput(gateway, seconds):
     assert p99 < FAST_SECONDS
     assert _normal_after(after) < NORMAL_SECONDS
     assert served.output.count("overloaded, requests are refused") < 2 + seconds / 10
+
+
+@pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=pytest.mark.long)])
+def test_r23_a_backend_that_hangs_takes_no_more_than_its_bound_and_is_used_again_at_once(gateway, seconds):
+    """Clients leave after two seconds, so what waits is theirs; other operations and probes feel nothing of it."""
+    with ExitStack() as running:
+        backend = running.enter_context(Aside(struggle)).hear()
+        served = gateway(describe(["/a", "/hang"], backend=f"http://127.0.0.1:{backend}"), settings=ADAPTIVE)
+        hanging = running.enter_context(Aside(press, served.http, REQUEST.replace(b"/a", b"/hang")))
+        others = running.enter_context(Aside(press, served.http, REQUEST))
+        probes = running.enter_context(Aside(press, served.http, REQUEST.replace(b"/a", b"/health")))
+        hanging.say((CAPACITY * OVER, seconds))
+        others.say((CAPACITY / 4, seconds))
+        probes.say((20, seconds))
+        hung, well, healthy = (each.hear(seconds=seconds + 30) for each in (hanging, others, probes))
+        after = others.ask((CAPACITY * SHARE_OF_NORMAL, 2))
+    refusals = [one.seconds for one in hung if one.status == 503]
+    p99 = statistics.quantiles(refusals, n=100)[98]
+    waited = sum(one.status == NO_ANSWER for one in hung)
+    print(
+        f"\nof {len(hung)} to a backend that hangs {waited} waited, {len(refusals)} were refused: p99 {p99 * 1e3:.1f} ms"
+    )
+    assert {one.status for one in hung} == {503, NO_ANSWER}
+    assert waited <= FIRST_LIMIT * (seconds / PATIENCE_SECONDS + 1)
+    assert p99 < FAST_SECONDS
+    assert {one.status for one in (*well, *healthy)} == {200}
+    assert _normal_after(after) == 0.0
+    assert served.output.count("overloaded, requests are refused") == 1

@@ -53,6 +53,10 @@ class Aside:
         assert self._line.poll(seconds), f"nothing within {seconds} s"
         return self._line.recv()
 
+    def say(self, message: object) -> None:
+        """What is answered later, to be heard then."""
+        self._line.send(message)
+
     def ask(self, message: object = None, *, seconds: float = 30.0) -> Any:
         """Say something, and hear the answer."""
         self._line.send(message)

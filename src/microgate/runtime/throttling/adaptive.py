@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FIRST_LIMIT = 100
+FIRST_LIMIT = 50
 FLOOR = 4  # few enough to see how fast a backend is that has next to nothing to do
 CEILING = 10_000
 TOLERANCE = 2.0  # times the usual latency that is not taken for a queue

@@ -73,7 +73,7 @@ def test_an_overload_from_the_start_is_seen_through():
     """The first latencies are those of a queue; the looks at half the bound show that there is one."""
     world = World()
     world.run(1_200, 90)
-    assert world.limit.usual < 2 * 0.02
+    assert world.limit.usual < 2.5 * 0.02
     assert world.limit.now < 6 * 8
     assert world.gauge == world.limit.now
 
@@ -81,7 +81,7 @@ def test_an_overload_from_the_start_is_seen_through():
 def test_a_backend_that_became_slower_for_good_is_learnt_anew():
     world = World(slots=5_000)
     world.run(3_000, 5)
-    assert world.refused == 0
+    assert world.refused < 0.01 * 3_000 * 5  # the first tenth of a second needs more than there is
     world.backend.work = 0.2
     world.run(3_000, 10)
     assert world.limit.usual == pytest.approx(0.2, rel=0.1)
