@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.observability.metrics import Metrics
     from microgate.runtime.regions import Regions
+    from microgate.runtime.throttling.blocking import Blocks
     from microgate.runtime.throttling.context import ThrottlingContext
     from microgate.settings.model import Settings
 
@@ -85,6 +86,7 @@ class Gateway:
         self._linker = Linker(settings, self._security, self._throttling, self._backends, self._accounting, https_port)
         self._overload = self._linker.overload
         self._max_in_flight = self._overload.max_in_flight
+        self._linker.blocks = _blocks(plan, settings, services)
         self._begin = self._accounting.begin
         self._identify = self._linker.identify
         self._unrouted = self._linker.operation(
@@ -291,6 +293,19 @@ def _throttling(plan: model.Plan, settings: Settings, services: Services, metric
 
     linked = Links(services.loop, services.channel, metrics.counter, metrics.gauge)
     return ThrottlingContext(plan, settings, services.regions.limits, services.slot, linked)
+
+
+def _blocks(plan: model.Plan, settings: Settings, services: Services) -> Blocks | None:
+    """Who is shut out; its code is not imported where nobody can be."""
+    if not plan.blocks and not settings.throttling.blocking_file:
+        return None
+    from microgate.runtime.throttling import blocking, blocking_file
+
+    blocks = blocking.Blocks(services.channel)
+    blocks.replace(blocking.PROJECT, plan.blocks)
+    if settings.throttling.blocking_file:
+        blocking_file.begin(settings.throttling.blocking_file, blocks)
+    return blocks
 
 
 def assemble(plan: model.Plan, settings: Settings, services: Services) -> Gateway:

@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from microgate.plan.model import Block  # noqa: TC001 - the decoder of messages looks it up
+
 MAX_BYTES = 131_072
 
 
@@ -102,6 +104,15 @@ class LimitsTouched(Message, frozen=True, tag=True, array_like=True):
     rows: bytes
 
 
+class BlockList(Message, frozen=True, tag=True, array_like=True):
+    """A part of the callers whom a source shuts out; the parts come in order, and the last one puts all of them in force."""
+
+    source: str
+    part: int
+    is_last: bool
+    blocks: tuple[Block, ...]
+
+
 class Greeting(Message, frozen=True, tag=True, array_like=True):
     """The steward has begun, or begun anew: workers that serve say `Hello` to it."""
 
@@ -111,7 +122,7 @@ class Drain(Message, frozen=True, tag=True, array_like=True):
 
 
 ToSteward = Hello | LogLines | KeyWanted | Drain | SubscriberWanted | LimitsTouched
-ToWorker = KeySet | Certificate | Greeting | Drain | Subscriber | SubscribersChanged
+ToWorker = KeySet | Certificate | Greeting | Drain | Subscriber | SubscribersChanged | BlockList
 
 
 def encode(message: Message) -> bytes:

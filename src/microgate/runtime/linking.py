@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from microgate.runtime.pipeline import AnswerStage, Forward, Stage
     from microgate.runtime.security.context import SecurityContext
     from microgate.runtime.security.services.built_in_services import BuiltIns
+    from microgate.runtime.throttling.blocking import Blocks
     from microgate.runtime.throttling.context import ThrottlingContext
     from microgate.runtime.upstreams.backends import Backends
     from microgate.settings.model import Settings
@@ -56,6 +57,7 @@ class Linker:
         """`throttling` is None where the project limits nothing."""
         self._settings = settings
         self._throttling = throttling
+        self.blocks: Blocks | None = None  # set by assembly, where callers can be shut out
         self._security = security
         self._backends = backends
         self._accounting = accounting
@@ -90,6 +92,7 @@ class Linker:
             "authorise": authorise.link(self._security, api, operation),
             "removal": key_places.link(self._security, operation),
             "subscription": subscriptions.link(self._security, api, operation),
+            "block": self._blocking_stage(api),
             "throttle": self._throttling_stage(api, operation),
             "credentials": assertions.link(self._security, api, operation),
         }
@@ -165,6 +168,13 @@ class Linker:
         from microgate.runtime.throttling import stage as throttling
 
         return throttling.link(self._throttling, api, operation)
+
+    def _blocking_stage(self, api: model.Api) -> Stage | None:
+        if self.blocks is None:
+            return None
+        from microgate.runtime.throttling import blocking
+
+        return blocking.link(self.blocks, api)
 
     def _revocation_stage(self, operation: model.Operation) -> Stage | None:
         if self._security.revocations is None:

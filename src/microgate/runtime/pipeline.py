@@ -36,6 +36,7 @@ SEATS = (
     ("authorise", "what the caller may do"),
     ("subscription", "what its application has subscribed to; scopes come first, since they cost less to check"),
     ("removal", "keys that proved who calls go no further, and no later stage sees them"),
+    ("block", "who is shut out is not counted, whatever its limits are"),
     ("throttle", "counted by who calls, so after authentication; before the dear work of validation"),
     ("validate", "bodies are read only for callers within their limits"),
     ("intercept", "users' code sees only requests that the gateway would forward"),

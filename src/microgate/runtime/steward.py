@@ -63,6 +63,7 @@ def list_jobs(desk: Desk) -> list[Job]:
         *keys.jobs(desk.settings, counted.counter),
         *_hub_jobs(desk),
         *certificates.jobs(desk.settings),
+        *_blocking_jobs(desk),
         *observability.jobs(desk.plan, desk.settings, desk.metrics, desk.log_gate),
     ]
 
@@ -74,6 +75,14 @@ def _hub_jobs(desk: Desk) -> list[Job]:
     from microgate.runtime.security.subscriptions import event_hub
 
     return event_hub.jobs(desk.plan, desk.settings, desk.brokers)
+
+
+def _blocking_jobs(desk: Desk) -> list[Job]:
+    if not desk.settings.throttling.blocking_file:
+        return []
+    from microgate.runtime.throttling import blocking_file
+
+    return blocking_file.jobs(desk.settings)
 
 
 def list_leading_jobs(desk: Desk) -> list[Job]:

@@ -123,6 +123,10 @@ class Throttling(Section, frozen=True):
     state_file: Annotated[
         str, acts("where counts are kept over a restart; none where empty: then they begin at nothing")
     ] = ""
+    blocking_file: Annotated[
+        str,
+        acts("callers that are shut out, a JSON object on each line; read again when it changes, empty for none"),
+    ] = ""
     enabled_global_tm_event_publishing: Annotated[bool, restricts("let a traffic manager decide", switch=True)] = (
         msgspec.field(name="enabledGlobalTMEventPublishing", default=False)
     )

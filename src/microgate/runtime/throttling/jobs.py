@@ -57,11 +57,15 @@ async def _keep_file(region: LimitRegion, path: str, _hub: Hub) -> None:
 
 
 def prove(settings: Settings, plan: Plan) -> None:
-    """Raise SettingsError or KeyMaterialError where counts cannot be shared as the project wants it, before anything serves."""
+    """Raise SettingsError or KeyMaterialError where counts cannot be shared or callers not be shut out as it is wanted."""
     if any(policy.store != "node" for policy in plan.policies):
         from microgate.runtime.throttling.stores import places
 
         places.prove(plan, settings.throttling.store)
+    if settings.throttling.blocking_file:
+        from microgate.runtime.throttling import blocking_file
+
+        blocking_file.prove(settings)
 
 
 def _sharing_jobs(plan: Plan, settings: Settings, region: LimitRegion, metrics: Metrics) -> list[Job]:
