@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgate.cli import limit_text, tables, targets
+from microgate.cli.console import printable
 from microgate.cli.declaration import OUTPUT, Argument, Command, Option
 from microgate.cli.output import put
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 DEFAULT = "Default"
 UNAUTHENTICATED = "Unauthenticated"
 NOTHING = "-"
+MAX_CUSTOM_NAMED = 6
+MAX_UNUSED_NAMED = 20
 ORDER = ("resource", "subscription", "application", "custom")
 OWN_COUNTS = {
     ("resource", ""): "API or operation",
@@ -54,7 +57,7 @@ def _parts(plan: Plan) -> Iterator[str]:
             operation.method,
             ",".join(api.hosts) + _path(api, operation),
             str(operation.cost),
-            ", ".join(_told(one) for one in _applied(names, api, operation)) or NOTHING,
+            _told_all(_applied(names, api, operation)),
         )
         for api, operation in _operations(plan)
     ]
@@ -68,7 +71,9 @@ def _parts(plan: Plan) -> Iterator[str]:
         yield tables.render(("SHUT OUT",), [(limit_text.block_text(block),) for block in plan.blocks])
     unused = [policy.name for policy in plan.policies if not _is_used(policy, used)]
     if unused:
-        yield f"resource policies that nothing names: {', '.join(unused)}"
+        more = len(unused) - MAX_UNUSED_NAMED
+        shown = ", ".join(unused[:MAX_UNUSED_NAMED]) + (f" and {more} more" if more > 0 else "")
+        yield f"resource policies that nothing names: {printable(shown)}"
 
 
 def _policy_rows(policy: Policy) -> Iterator[tuple[str, ...]]:
@@ -87,6 +92,15 @@ def _each(policy: Policy) -> str:
     if policy.level == "custom":
         return policy.key_template if "$" in policy.key_template else NOTHING
     return OWN_COUNTS.get((policy.level, policy.name)) or OWN_COUNTS.get((policy.level, ""), NOTHING)
+
+
+def _told_all(applied: list[Applied]) -> str:
+    """On one line; of very many custom policies the number."""
+    custom = [one for one in applied if one.level == "custom"]
+    told = [_told(one) for one in applied if one.level != "custom" or len(custom) <= MAX_CUSTOM_NAMED]
+    if len(custom) > MAX_CUSTOM_NAMED:
+        told.append(f"{len(custom)} custom policies")
+    return ", ".join(told) or NOTHING
 
 
 def _told(applied: Applied) -> str:
