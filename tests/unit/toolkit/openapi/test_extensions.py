@@ -62,6 +62,7 @@ def read_root(tmp_path, text):
          " take-headers: [X-User], cache-by: [COOKIE], cache-seconds: 3}"), "forward_auth",
          ForwardAuth("http://a.example", 5, ("cookie",), ("x-user",), ("cookie",), 3)),
         ("x-microgate-max-body: 0", "max_body", 0),
+        ("x-microgate-max-in-flight: 20", "max_in_flight", 20),
         ("x-wso2-disable-security: false", "disable_security", False),
     ],
 )  # fmt: skip
@@ -84,6 +85,8 @@ def test_values_are_read(tmp_path, text, attribute, value):
         "x-wso2-basePath: ''",
         'x-wso2-basePath: "a\\nb"',
         "x-microgate-max-body: true",
+        "x-microgate-max-in-flight: -1",
+        "x-microgate-max-in-flight: many",
         "x-microgate-max-body: 1.0e3",
         "x-microgate-max-body: 99999999999999999999",
         "x-wso2-disable-security: 1",
