@@ -76,7 +76,7 @@ ALLOWANCE = (
     Key(
         "window",
         "choice",
-        "`fixed` begins anew at full units of the clock; `sliding` holds over any stretch of that length",
+        "`fixed` begins anew where the clock (UTC) is a multiple of its length; `sliding` holds over any stretch of it",
         default="fixed",
         words=("fixed", "sliding"),
     ),
