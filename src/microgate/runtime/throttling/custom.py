@@ -34,7 +34,7 @@ class CustomPolicy:
         if part is None:
             if len(self._parts) >= MAX_REMEMBERED:
                 self._parts.clear()
-            part = self._parts[key] = Part(self._limit, (key,))
+            part = self._parts[key] = Part(self._limit, (self._limit.policy.name, key))
         return part.bounds(exchange)
 
     def forget(self) -> None:
