@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from harness.credentials import bearer
 from harness.descriptions import describe
+from harness.waiting import wait_until
 
 POLICIES = """\
 resourcePolicies:
@@ -252,3 +254,65 @@ def test_case_60_soap_callers_read_a_refusal_as_a_soap_fault(gateway):
     assert b"<code>900804</code>" in refused.body
     assert refused.header("RateLimit").startswith('"Unauthenticated";r=0;t=')
     assert 1 <= int(refused.header("Retry-After")) <= 86_400
+
+
+def decisions(gateway, level):
+    """What limits of a level decided: policy and verdict to how often."""
+    pattern = rf'microgate_limit_decisions_total{{level="{level}",policy="(\w+)",verdict="(\w+)"}} ([1-9]\d*)'
+    return {(policy, verdict): int(count) for policy, verdict, count in re.findall(pattern, gateway.metrics())}
+
+
+def limits_logged(gateway, count):
+    keys = ("limit_level", "limit_policy", "limit_verdict", "limit_remaining")
+    return [tuple(line[key] for key in keys) for line in gateway.log_lines(count)]
+
+
+def test_each_limit_tells_what_it_decided_in_metrics_and_log(gateway):
+    running = gateway(shop(**{"x-wso2-throttling-tier": "Many"}), files=FILES)
+    found = statuses(running, "/shop/a", token("Loose", "Two", application="7"), count=3)
+    assert found == [200, 200, 429]
+    lines = running.log_lines(3)
+    assert [line["reason"] for line in lines] == ["", "", "throttle.application"]
+    assert {(line["application"], line["application_tier"], line["subscription_tier"]) for line in lines} == {
+        ("7", "Two", "Loose")
+    }
+    assert limits_logged(running, 3) == [
+        ("subscription", "Loose", "admitted", 0),
+        ("subscription", "Loose", "over", 0),
+        ("application", "Two", "refused", 0),
+    ]
+    assert decisions(running, "resource") == {("Many", "admitted"): 3}
+    assert decisions(running, "subscription") == {("Loose", "admitted"): 1, ("Loose", "over"): 2}
+    assert decisions(running, "application") == {("Two", "admitted"): 2, ("Two", "refused"): 1}
+
+
+def test_a_policy_in_shadow_refuses_nothing_and_tells_what_it_would_refuse(gateway):
+    policies = "resourcePolicies:\n  - Try: {count: 1, unitTime: 1, timeUnit: day, burst: 1, shadow: true}\n"
+    running = gateway(describe({"/a": {"get": {"x-wso2-throttling-tier": "Try"}}}), files={"policies.yaml": policies})
+    assert statuses(running, "/a", count=5) == [200] * 5
+    assert limits_logged(running, 5) == [("resource", "Try", "admitted", 0)] + [("resource", "Try", "shadow", 0)] * 4
+    assert decisions(running, "resource") == {("Try", "admitted"): 1, ("Try", "shadow"): 4}
+    assert running.output.count("resource policy `Try` would refuse requests") == 1
+
+
+def test_a_limit_that_was_passed_over_gets_nothing_back_where_a_later_one_refuses(gateway):
+    policies = POLICIES.replace("  - Many:", "  - Try: {count: 2, unitTime: 1, timeUnit: day, shadow: true}\n  - Many:")
+    running = gateway(shop(**{"x-wso2-throttling-tier": "Try"}), files={"policies.yaml": policies})
+    assert statuses(running, "/shop/a", token("Unlimited", "Two"), count=6) == [200, 200, 429, 429, 429, 429]
+    assert statuses(running, "/shop/a", token("Unlimited"), count=1) == [200]
+    assert limits_logged(running, 7)[-1] == ("resource", "Try", "shadow", 0)
+    assert decisions(running, "resource") == {("Try", "admitted"): 2, ("Try", "shadow"): 5}
+
+
+def test_templates_of_the_access_log_have_the_fields_of_limits(gateway):
+    form = "{application} {application_tier} {subscription_tier} {limit_level} {limit_policy} {limit_verdict} {limit_remaining}"
+    running = gateway(shop(), files=FILES, settings=f'[accessLogConfig]\nformat = "{form}"\n')
+    assert statuses(running, "/shop/a", token("Gold", "Two"), count=3) == [200, 200, 429]
+    assert statuses(running, "/shop/a", count=1) == [401]
+    wait_until(lambda: running.access_log.read_text().count("\n") == 4, "all lines are written")
+    assert running.access_log.read_text().splitlines() == [
+        "1 Two Gold application Two admitted 1",
+        "1 Two Gold application Two admitted 0",
+        "1 Two Gold application Two refused 0",
+        "- - - - - - -",
+    ]

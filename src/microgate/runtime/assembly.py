@@ -291,7 +291,7 @@ def _throttling(plan: model.Plan, settings: Settings, services: Services, metric
         return None
     from microgate.runtime.throttling.context import Links, ThrottlingContext
 
-    linked = Links(services.loop, services.channel, metrics.counter, metrics.gauge)
+    linked = Links(services.loop, services.channel, metrics.counter, metrics.gauge, *metrics.decisions())
     return ThrottlingContext(plan, settings, services.regions.limits, services.slot, linked)
 
 

@@ -141,6 +141,12 @@ class Consumer:
         self.revocation_keys: tuple[bytes, ...] = ()  # what may be taken back of it, see security.revocation
         self.cleared = -1  # the state of revocations against which it was last found to stand
 
+    @property
+    def application_key(self) -> str:
+        """What names its application best, "" where nobody knows one."""
+        details = self.application_details
+        return (details.id or details.uuid or details.name if details is not None else "") or self.consumer_key
+
 
 class ClientCertificate:
     """A client's certificate that was found good. Made once per certificate and shared by its exchanges."""
@@ -243,7 +249,9 @@ class Exchange:
         self.consumer: Consumer | None = None
         self.beside: tuple[Consumer, ...] = ()  # others who vouched together with the consumer
         self.certificate: ClientCertificate | None = None  # set where an API uses certificates
-        self.quota: Any = None  # of the limits that counted it the one that is nearest to its end
+        # Of the limits that counted it the one that is nearest to its end, what it has left (below zero: it was over it), when
+        # that was, and which ones it was over although it passed.
+        self.quota: Any = None
         self.upstream: Upstream | None = None
         self.upstream_name = ""
         self.upstream_started = 0.0

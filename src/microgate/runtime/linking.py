@@ -107,6 +107,7 @@ class Linker:
                 operation_id=operation.id,
                 method=operation.method,
                 route=route,
+                api_id=api.id,
             ),
             stages=tuple(stage for seat, _ in pipeline.SEATS if (stage := seats.get(seat)) is not None),
             forward=self._backends.forward(api, operation),

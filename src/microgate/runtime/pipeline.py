@@ -73,10 +73,13 @@ class Operation:
 class Labels:
     """How logs and metrics name an operation: never by a raw path. `index` is its row in the metrics' shared memory."""
 
-    __slots__ = ("api", "index", "method", "operation_id", "route", "version")
+    __slots__ = ("api", "api_id", "index", "method", "operation_id", "route", "version")
 
-    def __init__(self, *, index: int, api: str, version: str, operation_id: str, method: str, route: str) -> None:
+    def __init__(  # noqa: PLR0913 - names, all of them by keyword
+        self, *, index: int, api: str, version: str, operation_id: str, method: str, route: str, api_id: str = ""
+    ) -> None:
         self.index = index
+        self.api_id = api_id
         self.api = api
         self.version = version
         self.operation_id = operation_id

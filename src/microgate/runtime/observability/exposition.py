@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microgate.runtime import faults
-from microgate.runtime.observability.metrics import BOUNDS_US, COUNTERS, GAUGES, OTHER_STATUS, Histogram, Row
+from microgate.runtime.observability.metrics import BOUNDS_US, COUNTERS, GAUGES, OTHER_STATUS, VERDICTS, Histogram, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +80,7 @@ def render(ledger: Ledger, workers: int, info: Mapping[str, str], *, openmetrics
     page.durations(counted)
     page.bodies(counted)
     page.faults(counted)
+    page.decisions(ledger.decisions())
     for name in GAUGES:
         shown = "http_server_active_requests" if name == "active_requests" else f"microgate_{name}"
         page.single(shown, "gauge", _GAUGE_HELP[name], ledger.gauge(name))
@@ -180,6 +181,13 @@ class _Page:
             for kind, count in zip(faults.KINDS, row.faults, strict=True):
                 if count:
                     self.sample("microgate_faults_total", f'{labels},kind="{kind.label}"', count)
+
+    def decisions(self, counted: Mapping[tuple[str, str], list[int]]) -> None:
+        self.family("microgate_limit_decisions", "counter", "What limits decided, by level, policy and verdict.")
+        for (level, policy), counts in counted.items():
+            for verdict, count in zip(VERDICTS, counts, strict=True):
+                labels = _labels({"level": level, "policy": policy, "verdict": verdict})
+                self.sample("microgate_limit_decisions_total", labels, count)
 
     def text(self) -> bytes:
         if self._openmetrics:

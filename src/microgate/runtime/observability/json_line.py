@@ -13,14 +13,18 @@ from microgate.runtime.observability.escaping import Memo, json_string, json_tex
 from microgate.runtime.observability.flags import FLAGS, NO_FLAG, decided_by
 
 if TYPE_CHECKING:
-    from microgate.runtime.exchange import Exchange
+    from typing import Any
+
+    from microgate.runtime.exchange import Consumer, Exchange
     from microgate.runtime.observability.access_log import Line
     from microgate.runtime.pipeline import Labels
 
 _PROTOCOLS = {0: '"HTTP/1.0"', 1: '"HTTP/1.1"', 2: '"HTTP/2"'}
 _BY_BACKEND = f'"","decided_by":"backend","response_flag":"{NO_FLAG}"'
 _BY_GATEWAY = f'"","decided_by":"gateway","response_flag":"{NO_FLAG}"'
-_NOBODY = '""'
+_EMPTY = '""'
+_NOBODY = '"consumer":"","application":"","application_tier":"","subscription_tier":""'
+_NO_LIMIT = '"limit_level":"","limit_policy":"","limit_verdict":"","limit_remaining":null'
 _THOUSANDTHS = tuple(f".{number:03d}" for number in range(1_000))
 # Most times are short: microseconds as milliseconds, ready made.
 _SHORT_US = 10_000
@@ -52,6 +56,16 @@ class JsonFormat:
             f'"version":{json_text(labels.version)},"operation_id":{json_text(labels.operation_id)},"status":'
         )
         words, agents, paths = self._words, self._agents, self._paths
+        api_id = labels.api_id
+
+        def caller(consumer: Consumer) -> str:
+            subscription = consumer.subscriptions.get(api_id)
+            details = consumer.application_details
+            return (
+                f'"consumer":{words[consumer.name]},"application":{words[consumer.application_key]},'
+                f'"application_tier":{words[details.tier] if details is not None else _EMPTY},'
+                f'"subscription_tier":{words[subscription.tier] if subscription is not None else _EMPTY}'
+            )
 
         def line(exchange: Exchange, total_us: int, upstream_us: int, gateway_us: int) -> bytes:
             fault = exchange.fault
@@ -61,7 +75,7 @@ class JsonFormat:
                 decision = f'"{fault.reason}","decided_by":"{decided_by(exchange)}","response_flag":"{FLAGS[fault.kind.label]}"'
             began_ms = int(time() * 1_000) - total_us // 1_000
             second = began_ms // 1_000
-            consumer = exchange.consumer
+            consumer, quota = exchange.consumer, exchange.quota
             return (
                 f"{self._second_text if second == self._second else self._next_second(second)}"
                 f'{_THOUSANDTHS[began_ms % 1_000]}Z","request_id":"{exchange.request_id}",'
@@ -73,8 +87,20 @@ class JsonFormat:
                 f'"duration_ms":{_SHORT_MS[total_us] if total_us < _SHORT_US else _milliseconds(total_us)},'
                 f'"upstream_ms":{_SHORT_MS[upstream_us] if 0 <= upstream_us < _SHORT_US else _milliseconds(upstream_us)},'
                 f'"gateway_ms":{_SHORT_MS[gateway_us] if gateway_us < _SHORT_US else _milliseconds(gateway_us)},'
-                f'"consumer":{words[consumer.name] if consumer is not None else _NOBODY},'
-                f'"user_agent":{agents[exchange.user_agent]},"protocol":{_PROTOCOLS.get(exchange.version, _NOBODY)}}}\n'
+                f"{caller(consumer) if consumer is not None else _NOBODY},"
+                f"{_limit(quota, words) if quota is not None else _NO_LIMIT},"
+                f'"user_agent":{agents[exchange.user_agent]},"protocol":{_PROTOCOLS.get(exchange.version, _EMPTY)}}}\n'
             ).encode()
 
         return line
+
+
+def _limit(quota: Any, words: Memo[str]) -> str:
+    """The limit that is nearest to its end, or that the request was over."""
+    bound, left, _, _ = quota
+    limit = bound.limit
+    verdict, left = ("admitted", left) if left >= 0 else (limit.verdict, 0)
+    return (
+        f'"limit_level":"{limit.level}","limit_policy":{words[bound.name]},'
+        f'"limit_verdict":"{verdict}","limit_remaining":{left}'
+    )

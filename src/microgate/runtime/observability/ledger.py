@@ -10,14 +10,14 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from microgate.runtime.observability.metrics import COUNTERS, Row, Totals, rows
+from microgate.runtime.observability.metrics import COUNTERS, Row, Totals, limits, rows
 
 if TYPE_CHECKING:
     from microgate.plan.model import Plan
     from microgate.runtime.observability.metrics import Region
     from microgate.runtime.pipeline import Labels
 
-MAX_VANISHED_ROWS = 1_000  # operations that the newest plan no longer has: remembered up to so many
+MAX_VANISHED_ROWS = 1_000  # operations that the newest plan no longer has: remembered up to so many; limits likewise
 
 
 class Series(NamedTuple):
@@ -51,6 +51,7 @@ class Ledger:
         self._open: list[_Page] = []
         self._rows: dict[Series, Row] = {}
         self._counters = dict.fromkeys(COUNTERS, 0)
+        self._decisions: dict[tuple[str, str], list[int]] = {}
 
     def begin(self, plan: Plan, region: Region, workers: int) -> None:
         """A generation counts in this region from now on."""
@@ -61,6 +62,10 @@ class Ledger:
             if len(vanished) > MAX_VANISHED_ROWS:
                 for series in vanished:
                     del self._rows[series]
+            unused = self._decisions.keys() - set(limits(plan))
+            if len(unused) > MAX_VANISHED_ROWS:
+                for name in unused:
+                    del self._decisions[name]
 
     def end(self, region: Region) -> None:
         """Nobody counts in this region any more: keep its sums, and let go of it."""
@@ -71,6 +76,7 @@ class Ledger:
                 self._counters[name] += page.totals.counter(name)
             for position, row in page.totals.rows():
                 self._rows.setdefault(page.series[position], Row()).fold(row)
+            _add(self._decisions, page.totals.decisions())
             page.totals.close()
 
     def counter(self, name: str) -> int:
@@ -81,6 +87,14 @@ class Ledger:
         """What holds now, in all generations that still have processes."""
         with self._lock:
             return sum(page.totals.gauge(name) for page in self._open)
+
+    def decisions(self) -> dict[tuple[str, str], list[int]]:
+        """What limits have decided, by level and policy: how often each of `VERDICTS` was given."""
+        found: dict[tuple[str, str], list[int]] = {}
+        with self._lock:
+            for counted in (self._decisions, *(page.totals.decisions() for page in self._open)):
+                _add(found, counted)
+        return found
 
     def rows(self) -> list[tuple[Series, Row]]:
         """The operations that were asked for, in the order in which they were first known."""
@@ -93,3 +107,9 @@ class Ledger:
                 for position, row in page.totals.rows():
                     found.setdefault(page.series[position], Row()).fold(row)
         return list(found.items())
+
+
+def _add(sums: dict[tuple[str, str], list[int]], counted: dict[tuple[str, str], list[int]]) -> None:
+    for name, counts in counted.items():
+        before = sums.get(name)
+        sums[name] = counts if before is None else [one + other for one, other in zip(before, counts, strict=True)]

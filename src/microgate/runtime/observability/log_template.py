@@ -18,6 +18,7 @@ from microgate.runtime.observability.flags import FLAGS, NO_FLAG, decided_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.observability.access_log import Line
@@ -78,6 +79,33 @@ def _consumer(record: Record) -> str:
     return plain_text(record.exchange.consumer.name) if record.exchange.consumer is not None else "-"
 
 
+def _application(record: Record) -> str:
+    consumer = record.exchange.consumer
+    return plain_text(consumer.application_key) if consumer is not None else "-"
+
+
+def _application_tier(record: Record) -> str:
+    consumer = record.exchange.consumer
+    details = consumer.application_details if consumer is not None else None
+    return plain_text(details.tier) if details is not None else "-"
+
+
+def _subscription_tier(record: Record) -> str:
+    consumer = record.exchange.consumer
+    subscription = consumer.subscriptions.get(record.labels.api_id) if consumer is not None else None
+    return plain_text(subscription.tier) if subscription is not None else "-"
+
+
+def _of_limit(tell: Callable[[Any, int], str]) -> Field:
+    """A field of the limit that is nearest to its end, or that the request was over: made of its counter and what is left."""
+
+    def field(record: Record) -> str:
+        quota = record.exchange.quota
+        return "-" if quota is None else tell(quota[0], quota[1])
+
+    return field
+
+
 def _referer(record: Record) -> str:
     return plain(b", ".join(record.exchange.values(b"referer")))
 
@@ -109,6 +137,13 @@ FIELDS: dict[str, Field] = {
     "upstream_ms": lambda record: _milliseconds(record.upstream_us),
     "gateway_ms": lambda record: _milliseconds(record.gateway_us),
     "consumer": _consumer,
+    "application": _application,
+    "application_tier": _application_tier,
+    "subscription_tier": _subscription_tier,
+    "limit_level": _of_limit(lambda bound, _: plain_text(bound.limit.level)),
+    "limit_policy": _of_limit(lambda bound, _: plain_text(bound.name)),
+    "limit_verdict": _of_limit(lambda bound, left: "admitted" if left >= 0 else bound.limit.verdict),
+    "limit_remaining": _of_limit(lambda _, left: str(max(0, left))),
     "user_agent": lambda record: plain(record.exchange.user_agent),
     "referer": _referer,
     "protocol": lambda record: _PROTOCOLS.get(record.exchange.version, "-"),

@@ -88,6 +88,16 @@ GAUGES = (
     "limit_stores_away",
 )
 
+# What a limit decides of a request: `over` and `shadow` passed although there was nothing left.
+VERDICTS = ("admitted", "refused", "over", "shadow")
+# The levels at which the policies of a kind may count (WSO2 §11.1).
+_LEVELS = {
+    "resource": ("api", "resource"),
+    "subscription": ("subscription", "unauthenticated"),
+    "application": ("application",),
+    "custom": ("custom",),
+}
+
 UNROUTED = 0  # the row of requests that belong to no operation
 
 # A row has a histogram for each status it has seen; those that find no slot of their own share the last one.
@@ -134,17 +144,27 @@ def rows(plan: Plan) -> tuple[Labels, ...]:
     return tuple(found)
 
 
+def limits(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Level and policy of all limits that a plan can have, in the order of their words in a block."""
+    return tuple((level, policy.name) for policy in plan.policies for level in _LEVELS[policy.level])
+
+
 def region_size(plan: Plan, workers: int) -> int:
     """Bytes of the region for so many worker slots; untouched pages of it cost nothing."""
-    return (workers + 1) * _block_words(_count_rows(plan)) * _WORD
+    return (workers + 1) * _block_words(plan) * _WORD
 
 
 def _count_rows(plan: Plan) -> int:
     return sum(len(api.operations) for api in plan.apis) + 2
 
 
-def _block_words(row_count: int) -> int:
-    words = _TOUCHED + row_count * (1 + _ROW_WORDS)
+def _decisions(plan: Plan) -> int:
+    """Where in a block the words of limits begin: behind all rows, with one that nobody reads."""
+    return _TOUCHED + _count_rows(plan) * (1 + _ROW_WORDS)
+
+
+def _block_words(plan: Plan) -> int:
+    words = _decisions(plan) + 1 + len(limits(plan)) * len(VERDICTS)
     return -(-words // _PAGE_WORDS) * _PAGE_WORDS
 
 
@@ -154,8 +174,9 @@ class Metrics:
     def __init__(self, region: Region, plan: Plan, slot: int) -> None:
         row_count = _count_rows(plan)
         self._cells = memoryview(region).cast("B").cast("q")
-        self._base = slot * _block_words(row_count)
+        self._base = slot * _block_words(plan)
         self._rows = self._base + _TOUCHED + row_count
+        self._plan = plan
         self.forget_present()  # what a dead predecessor held is gone
 
     def forget_present(self) -> None:
@@ -229,6 +250,12 @@ class Metrics:
             cells[base + _KIND_POSITIONS[label]] += 1
 
         return add
+
+    def decisions(self) -> tuple[memoryview, dict[tuple[str, str], int]]:
+        """All words, and for each level and policy which one counts the first of `VERDICTS`; no name: one that nobody reads."""
+        unread = self._base + _decisions(self._plan)
+        places = {one: unread + 1 + len(VERDICTS) * at for at, one in enumerate(limits(self._plan))}
+        return self._cells, {("", ""): unread, **places}
 
 
 class _Slots(dict[int, int]):
@@ -324,7 +351,9 @@ class Totals:
     def __init__(self, region: Region, plan: Plan, workers: int) -> None:
         self.workers = workers
         self._row_count = _count_rows(plan)
-        self._block = _block_words(self._row_count)
+        self._block = _block_words(plan)
+        self._limits = limits(plan)
+        self._decisions = _decisions(plan)
         self._cells = memoryview(region).cast("B").cast("q")
 
     def counter(self, name: str) -> int:
@@ -347,6 +376,16 @@ class Totals:
                     row.add(self._cells, block + _TOUCHED + self._row_count + position * _ROW_WORDS)
             if row is not None:
                 yield position, row
+
+    def decisions(self) -> dict[tuple[str, str], list[int]]:
+        """For each level and policy how often each of `VERDICTS` was given; those that decided nothing are left out."""
+        found = {}
+        for position, name in enumerate(self._limits):
+            first = self._decisions + 1 + len(VERDICTS) * position
+            counts = [self._sum(first + verdict) for verdict in range(len(VERDICTS))]
+            if any(counts):
+                found[name] = counts
+        return found
 
     def close(self) -> None:
         """Let go of the region, so that it can be closed."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from microgate.settings.model import Settings
 
 _OWN_CAPACITY = 10_000  # keys, where no memory is shared
+_UNREAD_BYTES = 64
 
 # Which policies a level has its tiers from; API tiers are resource policies (WSO2 §4).
 _SPACES = {
@@ -32,12 +33,16 @@ _SPACES = {
 
 
 class Links(NamedTuple):
-    """What a worker lends to whoever works aside: its loop, its channel to the steward, and its metrics by name."""
+    """What a worker lends to limits: its loop, its channel to the steward, its metrics by name, and the words in which
+    decisions are counted, with the first one of each level and policy.
+    """
 
     loop: AbstractEventLoop
     channel: Channel
     counter: Callable[[str], Callable[[int], None]]
     gauge: Callable[[str], Callable[[int], None]]
+    decisions: memoryview[int]
+    decision_cells: dict[tuple[str, str], int]
 
 
 class ThrottlingContext:
@@ -52,6 +57,10 @@ class ThrottlingContext:
         self.table = Table(region or open_region(1, _OWN_CAPACITY), slot)
         self.clock = LimitClock(self.table)
         self.counting = Counting(self.table, self.clock)
+        # Without a worker nobody reads what is counted here.
+        self.decisions = memoryview(bytearray(_UNREAD_BYTES)).cast("q") if linked is None else linked.decisions
+        self._decision_cells = {("", ""): 0} if linked is None else linked.decision_cells
+        self.counting.unread_cell = self._decision_cells["", ""]
         self._policies = {(policy.level, policy.name): policy for policy in plan.policies}
         self._spaces = {policy.level for policy in plan.policies}
         self._limits: dict[tuple[str, str], Limit | None] = {}
@@ -66,7 +75,8 @@ class ThrottlingContext:
         """The limit of a tier, None where the project has no such policy."""
         if (level, tier) not in self._limits:
             policy = self._policies.get((_SPACES[level], tier))
-            self._limits[level, tier] = None if policy is None else Limit(policy, level, self.counting)
+            cell = self._decision_cells.get((level, tier), self.counting.unread_cell)
+            self._limits[level, tier] = None if policy is None else Limit(policy, level, self.counting, cell)
         return self._limits[level, tier]
 
     def begin_drain(self) -> None:

@@ -31,16 +31,16 @@ def link(form: str) -> AnswerStage | None:
     def tell(exchange: Exchange, lines: list[bytes]) -> None:
         tightest = exchange.quota
         if tightest is not None:
-            bound, left, now = tightest
-            lines.append(b"RateLimit: %b;r=%d;t=%d" % (bound.told, left, bound.counter.wait_s(now) + 0.999))
+            bound, left, now, _ = tightest
+            lines.append(b"RateLimit: %b;r=%d;t=%d" % (bound.told, max(0, left), bound.counter.wait_s(now) + 0.999))
             lines.append(bound.policy_field)
 
     def tell_older(exchange: Exchange, lines: list[bytes]) -> None:
         tightest = exchange.quota
         if tightest is not None:
-            bound, left, now = tightest
+            bound, left, now, _ = tightest
             lines.append(b"X-RateLimit-Limit: %d" % bound.counter.limit)
-            lines.append(b"X-RateLimit-Remaining: %d" % left)
+            lines.append(b"X-RateLimit-Remaining: %d" % max(0, left))
             lines.append(b"X-RateLimit-Reset: %d" % (bound.counter.wait_s(now) + 0.999))
 
     def tell_both(exchange: Exchange, lines: list[bytes]) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from microgate.runtime.throttling.levels import application_of
-
 if TYPE_CHECKING:
     from microgate.plan.model import Api
     from microgate.runtime.exchange import Consumer, Exchange
@@ -25,7 +23,7 @@ def application_id_of(exchange: Exchange) -> str | None:
     consumer = exchange.consumer
     if consumer is None:
         return None
-    return application_of(consumer.application_details) or consumer.consumer_key or None
+    return consumer.application_key or None
 
 
 def application_tenant_of(exchange: Exchange) -> str | None:

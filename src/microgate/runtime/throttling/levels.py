@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from microgate.plan.model import Api
-    from microgate.runtime.exchange import Application, Consumer
+    from microgate.runtime.exchange import Consumer
 
 UNLIMITED = "Unlimited"
 DEFAULT = "Default"  # of callers whose subscription nobody knows
@@ -48,7 +48,7 @@ def of_nobody(client: str, api: Api) -> Named:
 
 def _holder(consumer: Consumer, *, shared: bool) -> tuple[str, ...]:
     """The application that calls; without one the caller itself."""
-    application = application_of(consumer.application_details) or consumer.consumer_key
+    application = consumer.application_key
     if application:
         return ("application", application)
     if shared:
@@ -56,11 +56,6 @@ def _holder(consumer: Consumer, *, shared: bool) -> tuple[str, ...]:
     if consumer.name:
         return ("caller", consumer.credential, consumer.issuer, consumer.name)
     return ("credential", consumer.token.hex())
-
-
-def application_of(details: Application | None) -> str:
-    """What names an application best."""
-    return "" if details is None else details.id or details.uuid or details.name
 
 
 def address_of(client: str) -> str:

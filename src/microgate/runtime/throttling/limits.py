@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from microgate.runtime.throttling.table import Table
 
 Single: TypeAlias = FixedCounter | SlidingCounter | BucketCounter  # one that counts on this gateway
+
+log = logging.getLogger("microgate.throttling")
+
+TELL_SECONDS = 60.0
+_VERDICTS = ("admitted", "refused", "over", "shadow")  # in the order of their words in the metrics
 
 # Who refuses at a level (WSO2 §7.3). Nobody subscribes to what is open, so its limit speaks as a subscription's.
 KINDS = {
@@ -56,6 +62,8 @@ class Bound(NamedTuple):
     limit: Limit
     told: bytes  # the name in RateLimit fields, as a structured string
     policy_field: bytes  # the whole RateLimit-Policy line
+    name: str  # of the policy, with that of its condition group
+    cell: int  # of the metrics, counts what it admits
 
 
 class Counting:
@@ -66,6 +74,7 @@ class Counting:
         self._clock = clock
         self._windows: dict[int, Window] = {}
         self.stores: Stores | None = None  # where counts are shared with other gateways
+        self.unread_cell = 0  # of the metrics, for what is not told to anybody
 
     def window(self, length_s: int) -> Window:
         """The one window of a length: whoever counts in it moves it on for all."""
@@ -76,15 +85,22 @@ class Counting:
 
 
 class Limit:
-    """A policy at one level. `soft` limits refuse nobody: what is over them passes, and it is said so."""
+    """A policy at one level. `soft` limits refuse nobody: what is over them passes, and it is said so.
 
-    def __init__(self, policy: Policy, level: str, counting: Counting) -> None:
+    `cell` is the first of its words in the metrics; `verdict` is what becomes of a request for which nothing is left.
+    """
+
+    def __init__(self, policy: Policy, level: str, counting: Counting, cell: int) -> None:
         self.policy = policy
         self.level = level
         self.kind = KINDS[level]
         self.reason = f"throttle.{level}"
         self.soft = policy.shadow or (level == "subscription" and not policy.stop_on_quota)
+        self.verdict = "shadow" if policy.shadow else "over" if self.soft else "refused"
+        self.over_cell = cell + _VERDICTS.index(self.verdict)
+        self._cell = cell
         self._counting = counting
+        self._silent_until = 0.0
         self.choose: Callable[[Exchange], int] | None = None
         if policy.groups:
             from microgate.runtime.throttling import conditions
@@ -98,7 +114,19 @@ class Limit:
         name = policy.name if chosen is None else f"{policy.name}.{chosen.name}"
         parts = (self.level, "" if chosen is None else chosen.name, *key)
         allowance = policy.allowance if chosen is None else chosen.allowance
-        return tuple(self._bind_one(counter, name, window_s) for counter, window_s in self._counters(allowance, parts))
+        counters = self._counters(allowance, parts)
+        # What all counters of a policy admit is counted once, with the last of them.
+        cells = [self._counting.unread_cell] * (len(counters) - 1) + [self._cell]
+        return tuple(
+            self._bind_one(counter, name, window_s, cell)
+            for (counter, window_s), cell in zip(counters, cells, strict=False)
+        )
+
+    def tell_shadow(self, name: str, now: float) -> None:
+        """Say in the log that a policy would refuse now: once, and again after a minute."""
+        if self.policy.shadow and now >= self._silent_until:
+            self._silent_until = now + TELL_SECONDS
+            log.warning("%s policy `%s` would refuse requests, were it not in shadow", self.level, name)
 
     def _counters(self, allowance: Allowance, parts: tuple[str, ...]) -> list[tuple[Counter, int]]:
         table = self._counting.table
@@ -120,10 +148,10 @@ class Limit:
         stores = self._counting.stores
         return counter if stores is None else stores.place(counter, key, self.policy.store, soft=self.soft)
 
-    def _bind_one(self, counter: Counter, name: str, window_s: int) -> Bound:
+    def _bind_one(self, counter: Counter, name: str, window_s: int, cell: int) -> Bound:
         told = _string(name)
         line = b"RateLimit-Policy: %b;q=%d;w=%d" % (told, counter.limit, window_s)
-        return Bound(counter.take, counter, self, told, line)
+        return Bound(counter.take, counter, self, told, line, name, cell)
 
     def refuse(self, counter: Counter, now: float) -> Fault:
         wait_s = max(1, ceil(counter.wait_s(now)))

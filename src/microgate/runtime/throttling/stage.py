@@ -59,6 +59,7 @@ class Throttle:
         self._cells = context.table.cells
         self._api = api
         self._cost = operation.cost
+        self._decisions = context.decisions
         self._operation = operation
         self._shared = context.settings.compatibility.shared_default_tier
         self._strangers: dict[str, Callers] = {}
@@ -123,26 +124,40 @@ class Throttle:
     def _take(self, exchange: Exchange, first: Sequence[Bound], then: Sequence[Bound]) -> Decision:
         now = monotonic()
         cost = self._cost
+        decisions = self._decisions
         least, tightest = PLENTY, None
+        over: tuple[Bound, ...] = ()
         for bound in chain(first, then):
             left = bound[0](now, cost)
-            if left < 0:
-                if not bound.limit.soft:
-                    self._give_back(chain(first, then), bound)
-                    exchange.quota = (bound, 0, now)
-                    return bound.limit.refuse(bound.counter, now)
-                left = 0
+            if left >= 0:
+                decisions[bound[6]] += 1
+            elif self.exceed(bound, now, over):
+                over = (*over, bound)
+            else:
+                self._give_back(chain(first, then), bound, over)
+                exchange.quota = (bound, left, now, over)
+                return bound.limit.refuse(bound.counter, now)
             if left < least:
                 least, tightest = left, bound
         if tightest is not None:
-            exchange.quota = (tightest, least, now)
+            exchange.quota = (tightest, least, now, over)
         return None
 
-    def _give_back(self, taken: Iterable[Bound], refusing: Bound) -> None:
-        for bound in taken:
+    def exceed(self, bound: Bound, now: float, over: tuple[Bound, ...]) -> bool:
+        """Account for a request for which a limit has nothing left; whether it passes all the same."""
+        limit = bound.limit
+        if all(other.limit is not limit for other in over):  # the quota and the burst of a policy are one limit
+            self._decisions[limit.over_cell] += 1
+            limit.tell_shadow(bound.name, now)
+        return limit.soft
+
+    def _give_back(self, asked: Iterable[Bound], refusing: Bound, over: tuple[Bound, ...]) -> None:
+        """Those before the one that refuses get back what was taken; of the limits that it was over nothing was."""
+        for bound in asked:
             if bound is refusing:
                 return
-            bound.counter.give_back(self._cost)
+            if bound not in over:
+                bound.counter.give_back(self._cost)
 
     # Finding counters.
 

@@ -5,10 +5,10 @@ import mmap
 import msgspec
 import pytest
 
-from microgate.plan.model import Operation
+from microgate.plan.model import Allowance, Operation, Policy
 from microgate.runtime.observability import ledger as module
 from microgate.runtime.observability.ledger import Ledger
-from microgate.runtime.observability.metrics import Metrics, region_size
+from microgate.runtime.observability.metrics import VERDICTS, Metrics, region_size
 
 WORKERS = 2
 
@@ -107,3 +107,28 @@ def test_a_page_shows_each_series_once(plan, generations):
     for _ in range(generations):
         Generation(ledger, plan).serve(1)
     assert [series.operation_id for series, _ in ledger.rows()] == ["getPet"]
+
+
+def test_what_limits_decide_goes_on_under_level_and_policy(plan):
+    def with_policies(*names):
+        return msgspec.structs.replace(plan, policies=tuple(Policy("resource", name, Allowance()) for name in names))
+
+    def decide(generation, policy, verdict):
+        cells, places = generation.metrics.decisions()
+        cells[places["resource", policy] + VERDICTS.index(verdict)] += 1
+
+    ledger = Ledger()
+    first = Generation(ledger, with_policies("a", "b"))
+    decide(first, "a", "admitted")
+    decide(first, "b", "refused")
+    second = Generation(ledger, with_policies("new", "b"))
+    decide(second, "b", "refused")
+    decide(second, "b", "shadow")
+    second.serve(1)
+    sums = ledger.decisions()
+    assert sums == {("resource", "a"): [1, 0, 0, 0], ("resource", "b"): [0, 2, 0, 1]}
+    first.end()
+    assert ledger.decisions() == sums
+    second.end()
+    assert ledger.decisions() == sums
+    assert counts(ledger) == {plan.apis[0].operations[0].id: 1}

@@ -68,20 +68,25 @@ class StoreThrottle(Throttle):
         self._stores.count_decision(1)
         now = monotonic()
         least, tightest = PLENTY, None
+        over: tuple[Bound, ...] = ()
         if exchange.quota is not None:
-            tightest, least, _ = exchange.quota
+            tightest, least, _, over = exchange.quota
         for bound, (left, wait_ms) in zip(stored, verdicts, strict=True):
             _counter(bound).tell_wait(now, wait_ms)
-            if left < 0 and not bound.limit.soft:
-                self._return(near)
-                exchange.quota = (bound, 0, now)
+            if left >= 0:
+                self._decisions[bound.cell] += 1
+            elif self.exceed(bound, now, over):
+                over = (*over, bound)
+            else:
+                self._return(exchange, near)
+                exchange.quota = (bound, left, now, over)
                 return bound.limit.refuse(bound.counter, now)
             if left < least:
-                least, tightest = max(0, left), bound
+                least, tightest = left, bound
         with self._table.locked():
             for bound in stored:
                 _counter(bound).local.take(now, self._cost)
-        exchange.quota = (tightest, least, now)
+        exchange.quota = (tightest, least, now, over)
         return None
 
     def _decide_alone(self, exchange: Exchange, near: list[Bound], stored: list[Bound]) -> Fault | None:
@@ -89,7 +94,7 @@ class StoreThrottle(Throttle):
         stores = self._stores
         stores.count_absence(1)
         if stores.when_down == CLOSED:
-            self._return(near)
+            self._return(exchange, near)
             return _unavailable()
         if stores.when_down != LOCAL:
             return None
@@ -98,16 +103,21 @@ class StoreThrottle(Throttle):
         with self._table.locked():
             refused = super()._take(exchange, local, ())
         if refused is not None:
-            self._return(near)
+            told, exchange.quota = exchange.quota, quota
+            self._return(exchange, near)
+            exchange.quota = told
         elif quota is not None and quota[1] < exchange.quota[1]:
             exchange.quota = quota
         assert refused is None or isinstance(refused, Fault)
         return refused
 
-    def _return(self, near: list[Bound]) -> None:
+    def _return(self, exchange: Exchange, near: list[Bound]) -> None:
+        """Give back what was taken here; of the limits that the request was over nothing was."""
+        over = exchange.quota[3] if exchange.quota is not None else ()
         with self._table.locked():
             for bound in near:
-                bound.counter.give_back(self._cost)
+                if bound not in over:
+                    bound.counter.give_back(self._cost)
 
 
 def _sorted(own: Iterable[Bound], callers: Iterable[Bound]) -> tuple[list[Bound], list[Bound], bool]:
