@@ -77,6 +77,23 @@ def test_an_issued_key_opens_an_api(start, identity):
     assert answer.body.decode() not in running.output
 
 
+def test_pages_that_the_settings_name_may_ask_for_keys(start, identity):
+    pages = (
+        "[corsConfiguration]\ncorsConfigurationEnabled = true\naccessControlAllowOrigins = ['https://app.example']\n"
+    )
+    page = ("Origin", "https://app.example")
+    wish = [page, ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "authorization")]
+    running = start(more=pages)
+    with tls(identity, running.https) as client:
+        allowed = client.request("OPTIONS", "/apikey", wish)
+        assert (allowed.status, allowed.header("access-control-allow-methods")) == (200, "POST")
+        for headers, status in (([ANN, page], 200), ([page], 401)):
+            answer = client.request("POST", "/apikey", headers)
+            assert (answer.status, answer.header("access-control-allow-origin")) == (status, "https://app.example")
+    with running.connect() as client:
+        assert client.request("OPTIONS", "/apikey", wish).status == 404
+
+
 @pytest.mark.parametrize(
     ("configured", "body", "lasts"),
     [

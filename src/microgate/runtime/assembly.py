@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from microgate.runtime.cors import Site, Sites
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.observability.metrics import Metrics
+    from microgate.runtime.pipeline import Operation
     from microgate.runtime.regions import Regions
     from microgate.runtime.throttling.blocking import Blocks
     from microgate.runtime.throttling.context import ThrottlingContext
@@ -92,7 +93,11 @@ class Gateway:
         self._unrouted = self._linker.operation(
             Labels(index=0, api="", version="", operation_id="", method="", route="")
         )
-        self._services = BuiltIns(self._security)
+        if self._linker.page_rules is not None:
+            from microgate.runtime import cors
+
+            plan = cors.settled(plan, self._linker.page_rules)
+        self._services = BuiltIns(self._security, self._linker.preflights)
         own = rows(plan)[-1]
         targets = {path: _service_target(path, own.index) for path in self._services.paths}
         routes = [*self._routes(plan), *self._health_routes(own), *self._key_set_routes(own)]
@@ -142,22 +147,29 @@ class Gateway:
 
     def _miss(self, exchange: Exchange, fault: Fault) -> None:
         """Answer an exchange for which no operation was found; pages may read it where they may read the API's answers."""
-        site = self._sites.find(exchange) if self._sites is not None else None
-        if site is None:
-            self.refuse(exchange, fault)
-            return
-        self._begin()
-        if exchange.method == "OPTIONS" and fault.kind is faults.METHOD_NOT_ALLOWED:
+        site = self._site_of(exchange)
+        if site is not None and exchange.method == "OPTIONS" and fault.kind is faults.METHOD_NOT_ALLOWED:
             exchange.operation = site.preflight
+            self._begin()
             pipeline.run(exchange, site.preflight)
             return
-        exchange.operation = site.other
-        self._identify(exchange)
-        exchange.fail(fault)
+        self._fail(exchange, fault, self._unrouted if site is None else site.other)
 
     def refuse(self, exchange: Exchange, fault: Fault) -> None:
-        """Answer an exchange that belongs to no operation or is malformed; it has its ids and its log line all the same."""
-        exchange.operation = self._unrouted
+        """Answer an exchange that is malformed; one whose API can be told has the fields that let its pages read why."""
+        # A head that never became complete has no fields, and so no origin.
+        site = self._site_of(exchange) if exchange.lines else None
+        self._fail(exchange, fault, self._unrouted if site is None else site.other)
+
+    def refuse_unrouted(self, exchange: Exchange, fault: Fault) -> None:
+        """Answer an exchange that belongs to nothing; it has its ids and its log line all the same."""
+        self._fail(exchange, fault, self._unrouted)
+
+    def _site_of(self, exchange: Exchange) -> Site | None:
+        return self._sites.find(exchange) if self._sites is not None else None
+
+    def _fail(self, exchange: Exchange, fault: Fault, operation: Operation) -> None:
+        exchange.operation = operation
         self._begin()
         self._identify(exchange)
         exchange.fail(fault)
@@ -227,7 +239,7 @@ class Gateway:
     def _health_routes(self, labels: Labels) -> list[Route[Target]]:
         """`/health` below no API (WSO2 §14.2). Its target is linked from the start."""
         target = Target(cast("model.Api", None), cast("model.Operation", None), labels.index)
-        target.linked = self._linker.operation(labels, stages=(self._identify, health.link()))
+        target.linked = self._linker.own(labels, health.link())
         template = parse_template("/*")
         return [Route((), "/health", template, method, target, "health") for method in HEALTH_METHODS]
 
@@ -237,7 +249,7 @@ class Gateway:
         if stage is None:
             return []
         target = Target(cast("model.Api", None), cast("model.Operation", None), labels.index)
-        target.linked = self._linker.operation(labels, stages=(self._identify, stage))
+        target.linked = self._linker.own(labels, stage)
         base_path, path = assertions.KEY_SET_PATH
         template = parse_template(path)
         return [Route((), base_path, template, method, target, "key_set") for method in ("GET", "HEAD")]
@@ -249,7 +261,7 @@ class Gateway:
         preflight = cors.preflight_stage(rules, self._router.find)
         return cors.Site(
             preflight=self._linker.operation(labels, stages=(self._identify, preflight)),
-            other=self._linker.operation(labels, page_rules=rules),
+            other=self._linker.operation(labels, answers=(cors.answer_stage(rules),)),
         )
 
 
@@ -259,7 +271,7 @@ class _TokenEntrance:
     def __init__(self, gateway: Gateway, services: dict[str, Target]) -> None:
         self._router = Router(_service_routes(services))
         self._serve = gateway._serve  # noqa: SLF001 - the same gateway behind another router
-        self.refuse = gateway.refuse
+        self.refuse = gateway.refuse_unrouted
         self.forget = gateway.forget
 
     def accept(self, exchange: Exchange) -> None:

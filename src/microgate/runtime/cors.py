@@ -7,8 +7,11 @@ preflight goes to a path without an OPTIONS operation, so routing misses it; ass
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from msgspec.structs import replace
+
+from microgate.plan.model import Cors
 from microgate.plan.paths import parse_template
 from microgate.runtime.faults import Answer, Fault
 from microgate.runtime.router import Route, Router
@@ -16,9 +19,10 @@ from microgate.runtime.router import Route, Router
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from microgate.plan.model import Api, Cors, Plan
+    from microgate.plan.model import Api, Plan
     from microgate.runtime.exchange import Exchange, Lines
     from microgate.runtime.pipeline import AnswerStage, Operation, Stage
+    from microgate.settings.model import Settings
 
     Find = Callable[[bytes, bytes, str], object]
     Headers = list[tuple[bytes, bytes]]
@@ -122,6 +126,52 @@ def preflight_stage(cors: Cors, find: Find) -> Stage:
         return Answer(200, headers)
 
     return answer_preflight
+
+
+def own_preflight_stage(cors: Cors) -> Stage:
+    """The stage for what the gateway itself serves: with any method, OPTIONS too, so routing never misses it."""
+    answer = preflight_stage(cors, _always)
+
+    def answer_pages(exchange: Exchange) -> Answer | None:
+        return cast("Answer", answer(exchange)) if _is_preflight(exchange) else None
+
+    return answer_pages
+
+
+def own_answer_stage(cors: Cors) -> AnswerStage:
+    """The stage for all that the gateway itself serves, which leaves the answers to preflights as they are."""
+    admit = answer_stage(cors)
+
+    def admit_page(exchange: Exchange, lines: Lines) -> None:
+        if not _is_preflight(exchange):
+            admit(exchange, lines)
+
+    return admit_page
+
+
+def _is_preflight(exchange: Exchange) -> bool:
+    return exchange.method == "OPTIONS" and bool(exchange.values(b"access-control-request-method"))
+
+
+def _always(authority: bytes, path: bytes, method: str) -> None:
+    """Stands for a router that has everything."""
+
+
+def of_settings(settings: Settings) -> Cors:
+    """The rules for APIs that have none, and for the gateway's own services (WSO2 §6.12)."""
+    said = settings.pages
+    return Cors(
+        origins=tuple(origin.lower() for origin in said.access_control_allow_origins),
+        methods=tuple(method.upper() for method in said.access_control_allow_methods),
+        headers=said.access_control_allow_headers,
+        credentials=said.access_control_allow_credentials,
+    )
+
+
+def settled(plan: Plan, rules: Cors) -> Plan:
+    """The plan with these rules for each API that has none."""
+    apis = tuple(replace(api, cors=rules) if api.cors is None else api for api in plan.apis)
+    return replace(plan, apis=apis)
 
 
 def _allowed(miss: object) -> Headers:

@@ -64,6 +64,15 @@ class Linker:
         self.overload = Overload(settings.overload, accounting.metrics.gauge)
         self._https_port = https_port
         self.identify = identify.link(settings)
+        self.page_rules: model.Cors | None = None  # of what has no rules of its own
+        self._pages: tuple[AnswerStage, ...] = ()
+        self.preflights: tuple[Stage, ...] = ()
+        if settings.pages.cors_configuration_enabled:
+            from microgate.runtime import cors
+
+            self.page_rules = cors.of_settings(settings)
+            self._pages = (cors.own_answer_stage(self.page_rules),)
+            self.preflights = (cors.own_preflight_stage(self.page_rules),)
         self._answer_stages = _answer_stages(settings)
         self._limit_fields: tuple[AnswerStage, ...] = ()
         self._limit_names: tuple[str, ...] = ()
@@ -96,6 +105,7 @@ class Linker:
             "throttle": self._throttling_stage(api, operation),
             "credentials": assertions.link(self._security, api, operation),
         }
+        fields = self._limit_fields if seats["throttle"] is not None else ()
         limit = self._settings.listener.max_entity_body_size
         if operation.max_body_bytes is not None:
             limit = operation.max_body_bytes if limit < 0 else min(limit, operation.max_body_bytes)
@@ -112,8 +122,7 @@ class Linker:
             stages=tuple(stage for seat, _ in pipeline.SEATS if (stage := seats.get(seat)) is not None),
             forward=self._backends.forward(api, operation),
             limit=limit,
-            page_rules=api.cors,
-            answers=self._limit_fields if seats["throttle"] is not None else (),
+            answers=(*fields, *_pages(api.cors, self._limit_names if fields else ())),
         )
         if room is not None:
             room.attach(target.linked)
@@ -125,9 +134,17 @@ class Linker:
         made = services.make(path)
         labels = Labels(index=target.index, api="", version="", operation_id=path[1:], method="", route=path)
         target.linked = self.operation(
-            labels, stages=(self.identify, *made.stages), forward=made.forward, limit=made.max_body_bytes
+            labels,
+            stages=(self.identify, *made.stages),
+            forward=made.forward,
+            limit=made.max_body_bytes,
+            answers=self._pages,
         )
         return target.linked
+
+    def own(self, labels: Labels, stage: Stage) -> Operation:
+        """A resource of the gateway's own that one stage answers."""
+        return self.operation(labels, stages=(self.identify, *self.preflights, stage), answers=self._pages)
 
     def operation(
         self,
@@ -136,19 +153,13 @@ class Linker:
         stages: tuple[Stage, ...] = (),
         forward: Forward | None = None,
         limit: int = -1,
-        page_rules: model.Cors | None = None,
         answers: tuple[AnswerStage, ...] = (),
     ) -> Operation:
-        """What passes these stages; `limit` is of the request's body, in bytes."""
-        answer_stages = (*self._answer_stages, *answers)
-        if page_rules is not None:
-            from microgate.runtime import cors
-
-            answer_stages = (*answer_stages, cors.answer_stage(page_rules, self._limit_names if answers else ()))
+        """What passes these stages; `limit` is of the request's body, in bytes, and `answers` see each answer."""
         return Operation(
             stages=stages,
             forward=forward or _nowhere,
-            answer_stages=answer_stages,
+            answer_stages=(*self._answer_stages, *answers),
             end_hooks=(self._accounting.link(labels),),
             max_body_bytes=limit,
             wso2_statuses=self._settings.compatibility.statuses == "wso2",
@@ -183,6 +194,15 @@ class Linker:
         from microgate.runtime.security.revocation import stage as revocation
 
         return revocation.link(self._security, operation)
+
+
+def _pages(rules: model.Cors | None, more: tuple[str, ...]) -> tuple[AnswerStage, ...]:
+    """What lets pages of other origins read an answer, with `more` names of fields."""
+    if rules is None:
+        return ()
+    from microgate.runtime import cors
+
+    return (cors.answer_stage(rules, more),)
 
 
 def _nowhere(exchange: Exchange) -> None:

@@ -21,6 +21,7 @@ from microgate.settings.listener import (
     ServerCertificate,
 )
 from microgate.settings.overload import Overload
+from microgate.settings.pages import Pages
 from microgate.settings.revocation import Revocation
 from microgate.settings.section import acts, later, restricts
 from microgate.settings.security import (
@@ -65,6 +66,7 @@ __all__ = [
     "MutualTls",
     "Names",
     "Overload",
+    "Pages",
     "ResponseLimits",
     "Revocation",
     "Runtime",
@@ -107,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, rename="camel"):
     mutual_tls: MutualTls = msgspec.field(name="mutualSSLConfig", default=MutualTls())
     dpop: Dpop = msgspec.field(name="dpopConfig", default=Dpop())
     security: Security = Security()
+    pages: Pages = msgspec.field(name="corsConfiguration", default=Pages())
     validation: Validation = msgspec.field(name="validationConfig", default=Validation())
     overload: Overload = msgspec.field(name="overloadConfig", default=Overload())
     throttling: Throttling = msgspec.field(name="throttlingConfig", default=Throttling())

@@ -3,7 +3,6 @@
 Each rule looks at one concern and reports all it finds. `load.py` runs them last.
 """
 
-import re
 from collections.abc import Callable, Collection, Mapping
 
 from microgate.diagnostics import Report
@@ -12,6 +11,7 @@ from microgate.settings.entries import DEFAULT, Origin, add
 from microgate.settings.java_classes import java_classes
 from microgate.settings.key_manager_rules import key_manager
 from microgate.settings.model import SHIPPED_KEY_STORE, JwtIssuer, Settings
+from microgate.settings.pages import ORIGIN, ORIGIN_HINT, pages
 
 MAX_UNIX_PATH_BYTES = 107  # sun_path of Linux without its final NUL
 SHA256_DIGITS = 64
@@ -219,16 +219,12 @@ def backends(settings: Settings, finder: Finder) -> None:
         finder.found(catalogue.WEAK, key, f"`{key}` is false, so any trusted certificate passes for any backend")
 
 
-_ORIGIN = re.compile(r"https?://(?:[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE)
-
-
 def proof_origins(settings: Settings, finder: Finder) -> None:
     """What is no origin would never be the one of a proof."""
     key = "dpopConfig.origins"
     for origin in settings.dpop.origins:
-        if not _ORIGIN.fullmatch(origin):
-            hint = "an origin has no path and no final slash, as in `https://api.example.com`"
-            finder.found(catalogue.ADDRESS, key, f"`{key}` has `{origin}`, which is no origin", hint)
+        if not (ORIGIN.fullmatch(origin) and origin.lower().startswith("http")):
+            finder.found(catalogue.ADDRESS, key, f"`{key}` has `{origin}`, which is no origin", ORIGIN_HINT)
 
 
 def name_servers(settings: Settings, finder: Finder) -> None:
@@ -360,6 +356,7 @@ RULES: tuple[Rule, ...] = (
     key_manager,
     backends,
     proof_origins,
+    pages,
     name_servers,
     revocations,
     header_names,

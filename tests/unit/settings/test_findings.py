@@ -14,6 +14,7 @@ ISSUER = f'[[jwtTokenConfig]]\nissuer = "https://id.example"\n{KEY}\n'
 
 # Text of a file, the line and code of the one error in it, what it says, and what the hint says.
 FOUND = "[[jwtTokenConfig]]\nissuer = 'https://a/t'\ndiscovery = true\n"
+PAGES = "[corsConfiguration]\ncorsConfigurationEnabled = true\n"
 WRONG = [
     (
         "[[mutualSSLConfig.api.certificates]]\nname = 'T'\nversion = '1'\nsubjects = ['me']\n",
@@ -36,6 +37,24 @@ WRONG = [
     ("[b7a.users.ann]\nscope = 'a'\n", 2, "MG502", "`b7a.users.ann.scope`", "`b7a.users.ann.scopes`"),
     ("[mutualSSLConfig]\nenabled = true\n", 2, "MG502", "`mutualSSLConfig.enabled`", "keys of `mutualSSLConfig`: "),
     ("[basicAuthConfig]\nmaxGuesses = 1\n", 2, "MG502", "`basicAuthConfig.maxGuesses`", "failuresPerUser, "),
+    (
+        f"{PAGES}accessControlAllowOrigins = ['https://a.test/']\n",
+        3,
+        "MG512",
+        "`https://a.test/`, which is no",
+        "slash",
+    ),
+    (f"{PAGES}accessControlAllowOrigins = ['a.test']\n", 3, "MG512", "`a.test`, which is no origin", ""),
+    (f"{PAGES}accessControlAllowHeaders = ['X Y']\n", 3, "MG504", "`X Y`, which is no name of a header", ""),
+    (f"{PAGES}accessControlAllowMethods = ['GET POST']\n", 3, "MG504", "`GET POST`, which is no method", ""),
+    (
+        f"{PAGES}accessControlAllowCredentials = true\n",
+        3,
+        "MG507",
+        "any origin is refused by browsers",
+        "list the origins",
+    ),
+    (f"{PAGES}accessControlAllowOrigin = ['*']\n", 3, "MG502", "unknown key", "accessControlAllowOrigins"),
     (f"{ISSUER}audience = ['']\n", 4, "MG504", "`jwtTokenConfig[0].audience` has an empty name", "remove"),
     (
         "[dpopConfig]\norigins = ['https://a.test/']\n",
@@ -302,6 +321,13 @@ def test_a_switched_off_table_needs_no_warnings(configure):
     assert off.findings == []
     on = configure(ISSUER + "[analytics.fileUpload]\nenable = true\n" + keys)
     assert on.codes == ["MG510", "MG510", "MG510"]
+
+
+def test_pages_without_their_switch_are_warned_of(configure):
+    found = configure(ISSUER + "[corsConfiguration]\naccessControlAllowOrigins = ['https://a.test']\n")
+    assert found.codes == ["MG510"]
+    off = ISSUER + "[corsConfiguration]\ncorsConfigurationEnabled = false\naccessControlAllowOrigins = ['*']\n"
+    assert configure(off).findings == []
 
 
 def test_weak_choices_are_warned_of(configure):

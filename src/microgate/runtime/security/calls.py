@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from microgate.errors import KeyMaterialError
+from microgate.runtime.security.breaker import Breaker
 from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.fetch import FetchError, Question, Reply, ask, connect, parse_address
 
@@ -26,9 +27,6 @@ T = TypeVar("T")
 MAX_IDLE = 8
 MAX_CALLS = 64  # of one worker to one service at once
 MAX_WAITING = 1_024  # requests that wait for one of these calls to end
-FAILURES_TO_OPEN = 5  # in a row, after which nobody is made to wait for the service
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
 COMPLAIN_SECONDS = 60.0  # between two warnings of one service
 
 log = logging.getLogger("microgate.security")
@@ -60,9 +58,7 @@ class Service:
         self._idle: list[Connection] = []
         self._places = asyncio.Semaphore(MAX_CALLS)
         self._waiting = 0
-        self._calls = 0
-        self._failures = 0
-        self._closed_until = 0.0
+        self._breaker = Breaker(name)
         self._complained_at = float("-inf")
         self._count_call = counter("service_calls")
         self._count_failure = counter("service_call_failures")
@@ -80,12 +76,12 @@ class Service:
         try:
             async with asyncio.timeout(self._timeout_s), self._places:
                 self._admit()  # it may have failed meanwhile
-                self._calls += 1
+                self._breaker.waiting += 1
                 self._count_call(1)
                 try:
                     reply = await self._call(question)
                 finally:
-                    self._calls -= 1
+                    self._breaker.waiting -= 1
         except TimeoutError:
             self._fail(f"no answer within {self._timeout_s:g} s")
             raise ServiceError(f"gave no answer within {self._timeout_s:g} s") from None
@@ -97,12 +93,12 @@ class Service:
         if reply.status >= 500:
             self._fail(f"it answers {reply.status}")
         else:
-            self._succeed()
+            self._breaker.succeed()
         return reply
 
     def _admit(self) -> None:
         """Raise ServiceError while it is given up; after a pause one call at a time finds out whether it is back."""
-        if monotonic() < self._closed_until or (self._failures >= FAILURES_TO_OPEN and self._calls > 0):
+        if self._breaker.is_open:
             raise ServiceError("is not asked for a while, it failed several times")
 
     def complain(self, why: str) -> None:
@@ -142,19 +138,8 @@ class Service:
         return reply
 
     def _fail(self, why: str) -> None:
-        self._failures += 1
         self._count_failure(1)
-        if self._failures >= FAILURES_TO_OPEN:
-            pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self._failures - FAILURES_TO_OPEN, 10), LONGEST_PAUSE_SECONDS)
-            self._closed_until = monotonic() + pause
-            if self._failures == FAILURES_TO_OPEN:
-                log.warning("the %s does not answer: %s; it is asked less often until it does", self.name, why)
-
-    def _succeed(self) -> None:
-        if self._failures >= FAILURES_TO_OPEN:
-            log.warning("the %s answers again", self.name)
-        self._failures = 0
-        self._closed_until = 0.0
+        self._breaker.fail(why)
 
     def close(self) -> None:
         for _, writer in self._idle:

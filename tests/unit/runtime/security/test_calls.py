@@ -12,7 +12,7 @@ import pytest
 
 from harness import aio
 from harness.backend import Backend, raw, respond
-from microgate.runtime.security import calls
+from microgate.runtime.security import breaker, calls
 from microgate.runtime.security.calls import Service, ServiceError, Shared
 from microgate.runtime.security.fetch import FetchError, Question, make_tls
 from microgate.settings.model import Backend as BackendSettings
@@ -117,15 +117,15 @@ def test_the_breaker_opens_tries_one_and_closes(caplog) -> None:
 
     async def main() -> None:
         service = service_of(backend, counts)
-        for _ in range(calls.FAILURES_TO_OPEN):
+        for _ in range(breaker.FAILURES_TO_OPEN):
             assert (await service.call(ASK)).status == 503
         for _ in range(20):
             assert "not asked for a while" in await failure(service)
-        assert len(backend.requests) == calls.FAILURES_TO_OPEN
-        await aio.pace(calls.FIRST_PAUSE_SECONDS)
+        assert len(backend.requests) == breaker.FAILURES_TO_OPEN
+        await aio.pace(breaker.FIRST_PAUSE_SECONDS)
         backend.script = holding(release)
         trial = asyncio.ensure_future(service.call(ASK))
-        await aio.until(lambda: len(backend.requests) == calls.FAILURES_TO_OPEN + 1)
+        await aio.until(lambda: len(backend.requests) == breaker.FAILURES_TO_OPEN + 1)
         assert "not asked for a while" in await failure(service)
         release.set()
         assert (await trial).status == 200
@@ -139,7 +139,7 @@ def test_the_breaker_opens_tries_one_and_closes(caplog) -> None:
     assert len(said) == 2
     assert "does not answer: it answers 503" in said[0]
     assert "answers again" in said[1]
-    assert counts == {"service_calls": calls.FAILURES_TO_OPEN + 11, "service_call_failures": calls.FAILURES_TO_OPEN}
+    assert counts == {"service_calls": breaker.FAILURES_TO_OPEN + 11, "service_call_failures": breaker.FAILURES_TO_OPEN}
 
 
 def test_a_service_that_hangs_costs_no_more_than_its_time() -> None:

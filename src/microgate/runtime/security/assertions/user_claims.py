@@ -1,6 +1,7 @@
 """More claims of a user, from the key manager or from the project's own function, for tokens to backends (WSO2 §6.10).
 
-Asked for once per caller while a token is made; a caller that was asked for is remembered for as long as its token.
+Asked for once per caller while a token is made; a caller that was asked for is remembered for as long as its token, and one
+whose claims could not be had for a moment, so that each of its requests does not wait anew.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from microgate.errors import SettingsError
+from microgate.runtime.security.breaker import Breaker
 from microgate.runtime.security.calls import Service, ServiceError, Shared
 from microgate.runtime.security.fetch import FetchError, Question, make_tls
 
@@ -31,6 +33,7 @@ PATH = "/keymanager-operations/user-info/claims/generate"
 KEY = "jwtGeneratorConfig.claimRetrieval.retriever"
 TIMEOUT_SECONDS = 5.0
 MAX_REMEMBERED = 5_000
+FAILED_SECONDS = 2.0  # what could not be had for a caller is not asked for again so soon
 MAX_THREADS = 16  # of functions that are not async, at once
 
 
@@ -49,8 +52,8 @@ class UserClaims:
         self._issuers = {entry.issuer for entry in settings.issuers if entry.remote_user_claim_retrieval_enabled}
         self._of_opaque = settings.key_manager.remote_user_claim_retrieval_enabled
         self._opaque_issuer = settings.key_manager.issuer
-        self._shared: Shared[dict[str, Any]] = Shared()
-        self._known: OrderedDict[Consumer, tuple[dict[str, Any], float]] = OrderedDict()
+        self._shared: Shared[tuple[dict[str, Any] | UserClaimsError, float]] = Shared()
+        self._known: OrderedDict[Consumer, tuple[dict[str, Any] | UserClaimsError, float]] = OrderedDict()
 
     def wanted(self, consumer: Consumer) -> bool:
         if consumer.credential == "oauth2":
@@ -60,13 +63,21 @@ class UserClaims:
     async def get(self, consumer: Consumer) -> dict[str, Any]:
         """The claims; raises UserClaimsError."""
         known = self._known.get(consumer)
-        if known is not None and self._clock() < known[1]:
-            return known[0]
-        found = await self._shared.get(consumer, partial(self._ask, consumer))
-        self._known[consumer] = (found, self._clock() + self._lifetime_s)
-        if len(self._known) > MAX_REMEMBERED:
-            self._known.popitem(last=False)
+        if known is None or self._clock() >= known[1]:
+            known = self._known[consumer] = await self._shared.get(consumer, partial(self._find, consumer))
+            if len(self._known) > MAX_REMEMBERED:
+                self._known.popitem(last=False)
+        found = known[0]
+        if isinstance(found, UserClaimsError):
+            raise UserClaimsError(str(found))
         return found
+
+    async def _find(self, consumer: Consumer) -> tuple[dict[str, Any] | UserClaimsError, float]:
+        """The claims or why there are none, and until when that holds."""
+        try:
+            return await self._ask(consumer), self._clock() + self._lifetime_s
+        except UserClaimsError as error:
+            return error, self._clock() + FAILED_SECONDS
 
     async def _ask(self, consumer: Consumer) -> dict[str, Any]:
         opaque = consumer.credential == "oauth2"
@@ -85,7 +96,7 @@ def load(context: SecurityContext, lifetime_s: float) -> UserClaims | None:
     """The retriever of the settings, None where there is none; raises SettingsError."""
     configured = context.settings.backend_jwt
     if configured.retriever:
-        return UserClaims(context, _Own(context.extensions.find(configured.retriever, KEY)), lifetime_s)
+        return UserClaims(context, Own(context.extensions.find(configured.retriever, KEY)), lifetime_s)
     if configured.retriever_impl:
         supplied = _Supplied(context.settings)
         context.closers.append(supplied.close)
@@ -93,26 +104,39 @@ def load(context: SecurityContext, lifetime_s: float) -> UserClaims | None:
     return None
 
 
-class _Own:
-    """The project's function: it gets what is known of the caller and returns a dict of claims. May be async."""
+class Own:
+    """The project's function: it gets what is known of the caller and returns a dict of claims. May be async.
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    One that gives no answer in time some times in a row is not called for a while. One that fails at once makes nobody wait.
+    """
+
+    def __init__(self, function: Callable[..., Any], timeout_s: float = TIMEOUT_SECONDS) -> None:
         self._function = function
+        self._timeout_s = timeout_s
         self._is_async = inspect.iscoroutinefunction(function)
         self._threads = asyncio.Semaphore(MAX_THREADS)
+        self._breaker = Breaker("retriever of user claims")
 
     async def __call__(self, about: dict[str, Any]) -> dict[str, Any]:
+        if self._breaker.is_open:
+            raise UserClaimsError("the retriever is not called for a while, it gave no answer several times")
+        self._breaker.waiting += 1
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._timeout_s):
                 if self._is_async:
                     found = await self._function(about)
                 else:
                     async with self._threads:
                         found = await asyncio.to_thread(self._function, about)
         except TimeoutError:
-            raise UserClaimsError(f"the retriever gave no answer within {TIMEOUT_SECONDS:g} s") from None
+            self._breaker.fail(f"no answer within {self._timeout_s:g} s")
+            raise UserClaimsError(f"the retriever gave no answer within {self._timeout_s:g} s") from None
         except Exception as error:  # noqa: BLE001 - whatever a user's code raises, the token is not made
+            self._breaker.succeed()
             raise UserClaimsError(f"the retriever failed: {type(error).__name__}") from None
+        finally:
+            self._breaker.waiting -= 1
+        self._breaker.succeed()
         if type(found) is not dict or not all(isinstance(name, str) for name in found):
             raise UserClaimsError("the retriever returned no dict of claims")
         return found

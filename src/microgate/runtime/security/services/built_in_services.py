@@ -37,10 +37,11 @@ class BuiltIn(NamedTuple):
 
 
 class BuiltIns:
-    """Those of one worker, by their paths; each is made when it is first asked for."""
+    """Those of one worker, by their paths; each is made when it is first asked for. `pages` are stages for pages' preflights."""
 
-    def __init__(self, context: SecurityContext) -> None:
+    def __init__(self, context: SecurityContext, pages: tuple[Stage, ...] = ()) -> None:
         self._context = context
+        self._first = (_over_tls, *pages)
         self.token_paths = TOKEN_PATHS if context.settings.key_manager.server_url else ()  # a key manager to ask
         self.paths = (KEYS_PATH, *self.token_paths)
 
@@ -58,7 +59,9 @@ class BuiltIns:
         limit = _limit(context.settings.api_key.signing.max_requests_per_minute, context.clock)
         taken = _taken_back(context, operation.operation)
         return BuiltIn(
-            (_over_tls, limit, who, *taken), forward_to(key_issuer.KeyIssuer(context).serve), key_issuer.MAX_BODY_BYTES
+            (*self._first, limit, who, *taken),
+            forward_to(key_issuer.KeyIssuer(context).serve),
+            key_issuer.MAX_BODY_BYTES,
         )
 
     @cached_property
@@ -70,7 +73,9 @@ class BuiltIns:
         context = self._context
         limit = _limit(context.settings.key_manager.max_requests_per_minute, context.clock)
         return BuiltIn(
-            (_over_tls, limit), forward_to(token_services.TokenServices(context).serve), token_services.MAX_BODY_BYTES
+            (*self._first, limit),
+            forward_to(token_services.TokenServices(context).serve),
+            token_services.MAX_BODY_BYTES,
         )
 
 

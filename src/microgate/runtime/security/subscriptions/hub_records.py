@@ -1,7 +1,8 @@
 """A worker's copy of what the steward knows of the event hub's applications and subscriptions (`event_hub.py`).
 
 A caller and an API are looked up once, for all requests of this worker that wait meanwhile, and kept until the steward says
-that something changed. What was known stays in use while neither steward nor hub can say anything new.
+that something changed. What was known stays in use while neither steward nor hub can say anything new; a steward that is
+silent some times in a row makes nobody wait for a while.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from microgate.runtime.control import Subscriber, SubscribersChanged, SubscriberWanted
 from microgate.runtime.exchange import Application
+from microgate.runtime.security.breaker import Breaker
 from microgate.runtime.security.subscriptions.stage import Record
 
 if TYPE_CHECKING:
@@ -37,8 +39,10 @@ class _Kept(NamedTuple):
 class HubRecords:
     """By consumer key and API. `epoch` changes when the steward says that its data did."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, wait_s: float = WAIT_SECONDS) -> None:
         self.epoch = 0
+        self._wait_s = wait_s
+        self._steward = Breaker("steward, asked for subscriptions,")
         self._channel = channel
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._asked: dict[Key, asyncio.Future[Record | None]] = {}
@@ -59,15 +63,23 @@ class HubRecords:
     async def _ask(self, key: Key) -> Record | None:
         answer = self._asked.get(key)
         if answer is None:
-            if len(self._asked) >= MAX_WAITING or not self._channel.send(SubscriberWanted(*key)):
+            if (
+                self._steward.is_open
+                or len(self._asked) >= MAX_WAITING
+                or not self._channel.send(SubscriberWanted(*key))
+            ):
                 return self._last(key)
             answer = self._asked[key] = asyncio.get_running_loop().create_future()
+            self._steward.waiting = len(self._asked)
         try:
-            async with asyncio.timeout(WAIT_SECONDS):
+            async with asyncio.timeout(self._wait_s):
                 return await asyncio.shield(answer)
         except TimeoutError:
+            # Of all who wait for one answer the first one speaks.
             if self._asked.get(key) is answer:
                 del self._asked[key]
+                self._steward.waiting = len(self._asked)
+                self._steward.fail(f"no answer within {self._wait_s:g} s")
             return self._last(key)
         except ConnectionError:
             return self._last(key)
@@ -81,6 +93,8 @@ class HubRecords:
     def _on_subscriber(self, message: Subscriber) -> None:
         key = (message.consumer_key, message.api_id)
         answer = self._asked.pop(key, None)
+        self._steward.waiting = len(self._asked)
+        self._steward.succeed()
         record: Record | None = None
         if message.known:
             record = Record(

@@ -13,7 +13,7 @@ from harness import aio
 from harness.backend import Backend, raw, respond
 from harness.contexts import context_of, run
 from harness.minting import NOW, Clock, Gate, settings_of
-from microgate.runtime.security import calls
+from microgate.runtime.security import breaker
 from microgate.runtime.security.opaque import token_memory
 from microgate.settings.model import Caching, KeyManager
 
@@ -206,10 +206,10 @@ def test_a_service_that_fails_in_a_row_is_left_alone_and_found_again() -> None:
         service.script = respond(b"", status="500 Internal Server Error")
         for number in range(50):
             assert await outcome(gate, b"t%d" % number) == "auth.opaque.answer"
-        assert len(service.requests) == 1 + calls.FAILURES_TO_OPEN
+        assert len(service.requests) == 1 + breaker.FAILURES_TO_OPEN
         assert gate.judge(b"Bearer known").fault is None
         service.script = good()
-        await aio.pace(calls.FIRST_PAUSE_SECONDS)
+        await aio.pace(breaker.FIRST_PAUSE_SECONDS)
         assert await outcome(gate, b"fresh") == ""
         assert [await outcome(gate, b"u%d" % number) for number in range(5)] == [""] * 5
 

@@ -10,6 +10,7 @@ from harness.minting import settings_of
 from microgate.plan import model
 from microgate.runtime.control import Subscriber, SubscribersChanged
 from microgate.runtime.exchange import Consumer, Subscription
+from microgate.runtime.security import breaker
 from microgate.runtime.security.subscriptions import stage as subscriptions
 from microgate.runtime.security.subscriptions.hub_records import HubRecords
 from microgate.runtime.security.subscriptions.stage import Subscriptions, judge_state, tenant_of
@@ -151,5 +152,25 @@ def test_an_unavailable_hub_is_asked_again_at_once():
             steward.answer("web", "", available=False)
             assert (await asked).refusal == subscriptions.UNAVAILABLE
             assert len(steward.wanted) == count
+
+    asyncio.run(play())
+
+
+def test_a_silent_steward_makes_nobody_wait_for_long():
+    async def play():
+        steward = Steward()
+        hub = HubRecords(steward, wait_s=0.01)
+        known = Subscriptions(settings_of(security=Security(validate_subscriptions=True)), None, hub)
+        for number in range(breaker.FAILURES_TO_OPEN):
+            assert (await known.judge(_caller(f"k{number}"), API)).refusal == subscriptions.UNAVAILABLE
+        for number in range(10):
+            assert (await known.judge(_caller(f"more{number}"), API)).refusal == subscriptions.UNAVAILABLE
+        assert len(steward.wanted) == breaker.FAILURES_TO_OPEN
+        steward.answer("web")  # late, and still a sign of life
+        assert known.judge(_caller(), API).refusal == ""
+        asked = asyncio.ensure_future(known.judge(_caller("new"), API))
+        await asyncio.sleep(0)
+        steward.answer("new")
+        assert (await asked).refusal == ""
 
     asyncio.run(play())
