@@ -63,6 +63,7 @@ class Linker:
         self._accounting = accounting
         self.overload = Overload(settings.overload, accounting.metrics.gauge)
         self._https_port = https_port
+        self._order = pipeline.seats(settings.compatibility.order)
         self.identify = identify.link(settings)
         self.page_rules: model.Cors | None = None  # of what has no rules of its own
         self._pages: tuple[AnswerStage, ...] = ()
@@ -119,7 +120,7 @@ class Linker:
                 route=route,
                 api_id=api.id,
             ),
-            stages=tuple(stage for seat, _ in pipeline.SEATS if (stage := seats.get(seat)) is not None),
+            stages=tuple(stage for seat in self._order if (stage := seats.get(seat)) is not None),
             forward=self._backends.forward(api, operation),
             limit=limit,
             answers=(*fields, *_pages(api.cors, self._limit_names if fields else ())),

@@ -45,6 +45,15 @@ SEATS = (
 )
 
 
+def seats(order: str) -> tuple[str, ...]:
+    """The names of the seats in their order; "wso2" checks requests before it counts them (WSO2 §9.1)."""
+    names = [name for name, _ in SEATS]
+    if order == "wso2":
+        names.remove("validate")
+        names.insert(names.index("throttle"), "validate")
+    return tuple(names)
+
+
 class Operation:
     """An operation of the plan, linked: everything knowable at start is closed over."""
 

@@ -133,6 +133,9 @@ class Compatibility(Section, frozen=True):
     statuses: Annotated[Literal["standard", "wso2"], acts("`wso2` brings the exact statuses and texts of 3.x back")] = (
         "standard"
     )
+    order: Annotated[Literal["standard", "wso2"], acts("`wso2`: requests are validated before they are counted")] = (
+        "standard"
+    )
     unauthenticated_tier: Annotated[
         Literal["limits", "inert"],
         acts("`inert`: the tier `Unauthenticated` limits nobody, as in 3.x without a traffic manager"),
