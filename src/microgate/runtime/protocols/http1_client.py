@@ -299,7 +299,8 @@ class ClientConnection(asyncio.Protocol):
             or len(data) - end - 4 != int(length)
         ):
             return False
-        self._bounds.known.offer(head, (status, start, passed.copy(), int(length)))
+        if self._bounds.known.returns(head):
+            self._bounds.known.keep(head, (status, start, passed.copy(), int(length)))
         exchange.on_answer(status, start, passed, data[end + 4 :])
         self._end(reusable=True)
         return True

@@ -57,8 +57,8 @@ def read_whole(client: Client, door: Door, data: bytes) -> Exchange | None:
         client.usual = known
         return _read_again(client, door, known, data, line_end)
     exchange = _read_new(client, door, data, len(data) - 4)
-    if exchange is not None and RequestFields.suit(exchange):
-        door.known.offer(section, RequestFields(section, exchange))
+    if exchange is not None and RequestFields.suit(exchange) and door.known.returns(section):
+        door.known.keep(section, RequestFields(section, exchange))
     return exchange
 
 

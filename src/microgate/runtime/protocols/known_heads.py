@@ -20,22 +20,24 @@ _MARKS = 16_384
 
 
 class KnownHeads(dict[bytes, T], Generic[T]):
-    """Looked up as the dict it is. `offer` keeps what was made of a head when it comes for the second time."""
+    """Looked up as the dict it is. What is made of a head is worth keeping when it comes for the second time."""
 
     def __init__(self) -> None:
         super().__init__()
         self._marks: set[int] = set()
         self._bytes = 0
 
-    def offer(self, head: bytes, made: T) -> None:
+    def returns(self, head: bytes) -> bool:
+        """Whether a head that is not kept came before, and may be kept; from now on it did."""
         mark = hash(head)
-        if mark not in self._marks:
-            if len(self._marks) >= _MARKS:
-                self._marks.clear()
-            self._marks.add(mark)
-            return
-        if len(head) > MAX_HEAD_BYTES:
-            return
+        if mark in self._marks:
+            return len(head) <= MAX_HEAD_BYTES
+        if len(self._marks) >= _MARKS:
+            self._marks.clear()
+        self._marks.add(mark)
+        return False
+
+    def keep(self, head: bytes, made: T) -> None:
         if len(self) >= MAX_ENTRIES or self._bytes > MAX_KEPT_BYTES:
             self.clear()
             self._bytes = 0

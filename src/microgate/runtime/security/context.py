@@ -19,7 +19,7 @@ from microgate.runtime.security.certificates import client_trust
 from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.refusals import Refusals, TokenError
 from microgate.runtime.security.subscriptions import stage as subscriptions
-from microgate.runtime.security.verdicts import Verdicts
+from microgate.runtime.security.verdicts import Verdict, Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,7 +164,9 @@ class SecurityContext:
         now = self.clock()
         verdict = self._issuers.verify(token, now)
         longest = now + self.settings.caching.token_cache_expiry_time
-        self.verdicts.keep(value, verdict if verdict.until <= longest else verdict._replace(until=longest))
+        if verdict.until > longest:
+            verdict = Verdict(longest, verdict.consumer, verdict.text_bytes)
+        self.verdicts.keep(value, verdict)
         return verdict.consumer
 
 

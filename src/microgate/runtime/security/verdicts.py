@@ -72,14 +72,17 @@ class Verdicts:
 
     def keep(self, value: bytes, verdict: Verdict) -> None:
         """Remember a verdict, at the cost of the oldest; one that is larger than the whole capacity is not kept."""
-        if value in self._entries:
+        kept = self._entries
+        if value in kept:
             self._remove(value)
-        self._entries[value] = verdict
-        self._change(1, _size(value, verdict))
-        while self.size_bytes > self.capacity_bytes or len(self._entries) > self.max_entries:
-            oldest, gone = self._entries.popitem(last=False)
-            self._change(-1, -_size(oldest, gone))
+        kept[value] = verdict
+        more, grown = 1, _size(value, verdict)
+        while self.size_bytes + grown > self.capacity_bytes or len(kept) > self.max_entries:
+            oldest, gone = kept.popitem(last=False)
+            more -= 1
+            grown -= _size(oldest, gone)
             self._evicted(1)
+        self._change(more, grown)
 
     def clear(self) -> None:
         """Forget everything: a key that vouched for some of it is gone."""

@@ -6,6 +6,8 @@ needs no word for which. Consumers and subjects have digests of their own, so th
 
 from __future__ import annotations
 
+import base64
+import binascii
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ _ORDERS = {
     96: 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
     132: (1 << 521) - 0x5AE79787C40D069948033FEB708F65A2FC44A36477663B851449048E16EC79BF7,
 }
+_LONGEST_TEXT = max(_ORDERS) * 4 // 3 + 4  # of such a signature; RSA has longer ones
 
 
 def of_value(value: bytes) -> bytes:
@@ -74,12 +77,11 @@ def _text(value: object) -> str:
 
 def _mirrored(credential: bytes) -> bytes:
     """The other signature of a token on an elliptic curve, which its bearer can make without the key; b"" for none."""
-    import base64
-    import binascii
-
     if credential.count(b".") != 2:
         return b""
     text = credential.rpartition(b".")[2]
+    if len(text) > _LONGEST_TEXT:
+        return b""
     try:
         signature = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
     except (ValueError, binascii.Error):

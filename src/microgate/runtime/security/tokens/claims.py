@@ -6,6 +6,7 @@ vouched for, and before anything is believed.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from microgate.runtime.exchange import Application, Consumer
@@ -46,6 +47,8 @@ def _date(claims: Claims, name: str) -> float | None:
     if name not in claims:
         return None
     value = claims[name]
+    if type(value) is int and -_MAX_DATE < value < _MAX_DATE:
+        return value
     # A boolean is an int to Python, and an infinite float fails the comparison.
     if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not -_MAX_DATE < value < _MAX_DATE:
         raise TokenError(refusals.CLAIMS)
@@ -97,16 +100,26 @@ def scopes_of(claims: Claims, scope_claim: str = "") -> frozenset[str]:
 
     `scope_claim` names another claim in their place, or the way to one, such as `realm_access.roles`.
     """
+    if not scope_claim and "scp" not in claims:
+        text = claims.get("scope")
+        if type(text) is str:
+            return _parted(text)
     values = [_nested(claims, scope_claim)] if scope_claim else [claims.get("scope"), claims.get("scp")]
     found: set[str] = set()
     for value in values:
         if isinstance(value, str):
-            # A comma may be part of a scope (RFC 6749 §3.3), so it parts scopes only where no blank does.
-            found.update(value.split(" ") if " " in value else [value, *value.split(",")])
+            found |= _parted(value)
         elif isinstance(value, list):
             found.update(scope for scope in value if isinstance(scope, str))
     found.discard("")
     return frozenset(found)
+
+
+# Callers come with a few choices of scopes, so their tokens share what is made of one. A text is shorter than a token.
+@lru_cache(maxsize=256)
+def _parted(text: str) -> frozenset[str]:
+    """A comma may be part of a scope (RFC 6749 §3.3), so it parts scopes only where no blank does."""
+    return frozenset(text.split(" ") if " " in text else (text, *text.split(","))) - {""}
 
 
 def _nested(claims: Claims, way: str) -> object:
@@ -121,12 +134,14 @@ def _nested(claims: Claims, way: str) -> object:
 
 def application_of(details: dict[str, Any]) -> Application:
     """What the claim `application` says (WSO2 §6.8); numbers count as their text, anything else as nothing."""
+    get = details.get
+    return Application._make(
+        [value if type(value := get(name, "")) is str else _as_text(value) for name in Application._fields]
+    )
 
-    def text(name: str) -> str:
-        value = details.get(name)
-        return str(value) if isinstance(value, _PLAIN) and not isinstance(value, bool) else ""
 
-    return Application(text("name"), text("id"), text("uuid"), text("owner"), text("tier"))
+def _as_text(value: object) -> str:
+    return str(value) if isinstance(value, _PLAIN) and not isinstance(value, bool) else ""
 
 
 def _consumer_key(claims: Claims, consumer_key_claim: str) -> str:
