@@ -36,11 +36,11 @@ def start(
     return gateway(API, files={"policies.yaml": policies(policy)}, settings=store_settings(urls, more, workers))
 
 
-def token(tier: str = "Unlimited", user: str = "alice") -> tuple[str, str]:
+def token(tier: str = "Unlimited", application: str = "1") -> tuple[str, str]:
     """A token of the control plane, which brings its subscription along."""
     subscribed = {"name": TITLE, "version": "1.0.0", "subscriptionTier": tier, "publisher": "admin"}
-    application = {"id": "1", "name": "app-1", "tier": "", "owner": "admin"}
-    return bearer(sub=user, application=application, subscribedAPIs=[subscribed])
+    details = {"id": application, "name": f"app-{application}", "tier": "", "owner": "admin"}
+    return bearer(sub="alice", application=details, subscribedAPIs=[subscribed])
 
 
 def statuses(running: GatewayProcess, count: int) -> list[int]:

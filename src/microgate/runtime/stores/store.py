@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from microgate.runtime.stores.replies import Reply
 
 CONNECT_SECONDS = 2.0
-FIRST_RETRY_SECONDS = 0.05
-LONGEST_RETRY_SECONDS = 2.0
-FIRM_SECONDS = 10.0  # a store that was in use so long is tried again at once
+FIRST_RETRY_SECONDS = 0.2
+LONGEST_RETRY_SECONDS = 5.0
+FIRM_SECONDS = 10.0  # after so long in use it is tried again soon
 REFRESH_SECONDS = 1.0  # between two readings of a cluster's map
 MAX_DETOURS = 3
 ASKING = pack(b"ASKING")

@@ -23,7 +23,7 @@ from microgate.runtime.throttling.stores.scripts import DECIDE, GIVE_BACK
 from microgate.runtime.throttling.table import SHARING_AWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Sequence
 
     from microgate.plan.model import Api, Operation
     from microgate.runtime.exchange import Exchange
@@ -45,8 +45,8 @@ class StoreThrottle(Throttle):
         super().__init__(context, api, operation)
         self._stores = stores
 
-    def _take(self, exchange: Exchange, own: Iterable[Bound], callers: Iterable[Bound]) -> Decision:
-        near, stored, shares = _sorted(own, callers)
+    def _take(self, exchange: Exchange, first: Sequence[Bound], then: Sequence[Bound]) -> Decision:
+        near, stored, shares = _sorted(first, then)
         stores = self._stores
         if shares and stores.when_down != LOCAL and self._cells[SHARING_AWAY]:
             stores.count_absence(1)
@@ -71,8 +71,9 @@ class StoreThrottle(Throttle):
         over: tuple[Bound, ...] = ()
         if exchange.quota is not None:
             tightest, least, _, over = exchange.quota
-        for bound, (left, wait_ms) in zip(stored, verdicts, strict=True):
+        for bound, (verdict, wait_ms) in zip(stored, verdicts, strict=True):
             _counter(bound).tell_wait(now, wait_ms)
+            left = max(-1, min(verdict, bound.counter.limit))  # a store may say anything
             if left >= 0:
                 self._decisions[bound.cell] += 1
             elif self.exceed(bound, now, over):
@@ -120,12 +121,12 @@ class StoreThrottle(Throttle):
                     bound.counter.give_back(self._cost)
 
 
-def _sorted(own: Iterable[Bound], callers: Iterable[Bound]) -> tuple[list[Bound], list[Bound], bool]:
+def _sorted(first: Sequence[Bound], then: Sequence[Bound]) -> tuple[list[Bound], list[Bound], bool]:
     """What is counted here, what is counted in the store, and whether other gateways are told of some of the former."""
     near: list[Bound] = []
     stored: list[Bound] = []
     shares = False
-    for bound in chain(own, callers):
+    for bound in chain(first, then):
         kind = type(bound.counter)
         if kind is StoredCounter:
             stored.append(bound)
