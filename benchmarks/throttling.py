@@ -53,15 +53,29 @@ RESOURCE = {"resourcePolicies": [{"Much": MUCH}]}
 SUBSCRIPTION = {"subscriptionPolicies": [{"Gold": MUCH}]}
 APPLICATION = {"applicationPolicies": [{"Big": MUCH}]}
 TIER = {"x-wso2-throttling-tier": "Much"}
+STORE = '[throttlingConfig.store]\nurls = ["redis://127.0.0.1:9"]\n'
+
+
+def _shared(policies: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """The same, told to other gateways by the steward, which is not here."""
+    return {
+        space: [{name: policy | {"store": "fast"} for name, policy in one.items()} for one in listed]
+        for space, listed in policies.items()
+    }
+
+
 CASES = (
     Case("jwt", {}, {}),
     Case("+ operation limit", RESOURCE, TIER),
     Case("+ subscription limit", RESOURCE | SUBSCRIPTION, TIER),
     Case("+ application limit", RESOURCE | SUBSCRIPTION | APPLICATION, TIER),
+    Case("+ all three told (fast)", _shared(RESOURCE | SUBSCRIPTION | APPLICATION), TIER, STORE),
     Case("jwt + bound in flight", {}, {"x-microgate-max-in-flight": 100}),
     Case("jwt + adaptive bound", {}, {}, ADAPTIVE),
 )
 ALL = "+ application limit"
+FAST = "+ all three told (fast)"
+BUDGET_FAST = 1.0
 
 
 def description(operation: dict[str, Any], backend: str, path: str = "/a") -> str:
@@ -226,8 +240,9 @@ def main() -> None:
         best = asyncio.run(in_process(Path(scratch)))
     alone = best["jwt"]
     print(f"{'':28}{'us':>7}{'above':>8}{'budget':>8}")
+    budgets = {ALL: BUDGET_ALL, FAST: best[ALL] - alone + BUDGET_FAST}
     for name, found in best.items():
-        budget = f"{BUDGET_ALL:+8.1f}" if name == ALL else ""
+        budget = f"{budgets[name]:+8.1f}" if name in budgets else ""
         print(f"{name:28}{found:7.1f}{found - alone:+8.1f}{budget}")
     with tempfile.TemporaryDirectory() as scratch:
         found = refusals(Path(scratch))

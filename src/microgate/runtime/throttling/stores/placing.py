@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microgate.runtime.throttling.buckets import BucketCounter
+from microgate.runtime.throttling.stage import Throttle
 from microgate.runtime.throttling.stores import places
 from microgate.runtime.throttling.stores.counters import SharedCounter, StoredCounter, rows_of
 from microgate.runtime.throttling.stores.fast import Touches
@@ -50,7 +51,9 @@ class Stores:
             return SharedCounter(counter, rows_of(counter, key, self.table), self._touches.rows)
         return counter
 
-    def stage(self, context: ThrottlingContext, api: Api, operation: Operation) -> StoreThrottle:
+    def stage(self, context: ThrottlingContext, api: Api, operation: Operation) -> Throttle:
+        if self.store is None and self.when_down == places.LOCAL:
+            return Throttle(context, api, operation)  # nothing is decided anywhere else
         return StoreThrottle(context, api, operation, self)
 
     def close(self) -> None:
