@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import chain
+from operator import itemgetter
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -107,8 +108,9 @@ class StoreThrottle(Throttle):
             told, exchange.quota = exchange.quota, quota
             self._return(exchange, near)
             exchange.quota = told
-        elif quota is not None and quota[1] < exchange.quota[1]:
-            exchange.quota = quota
+        elif quota is not None:
+            least = min(quota, exchange.quota, key=itemgetter(1))
+            exchange.quota = (*least[:3], (*quota[3], *exchange.quota[3]))
         assert refused is None or isinstance(refused, Fault)
         return refused
 
