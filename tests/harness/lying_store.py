@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ class LyingStore:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}"
+        self._ended = threading.Event()
         self._open: list[socket.socket] = []
 
     def __enter__(self) -> Self:
@@ -32,6 +32,7 @@ class LyingStore:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
         # A socket that is only closed leaves the thread that waits in it there.
         for one in (self._server, *self._open):
             with contextlib.suppress(OSError):
@@ -54,7 +55,7 @@ class LyingStore:
                     if any(word in command for word in GREETINGS):
                         connection.sendall(self.greeting)
                         continue
-                    time.sleep(self.pause_s)
+                    self._ended.wait(self.pause_s)
                     answer = self.answer(command)
                     if answer is None:
                         return

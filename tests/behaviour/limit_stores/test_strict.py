@@ -9,7 +9,7 @@ import pytest
 from harness.descriptions import describe
 from harness.services.redis import Cluster, Redis
 from harness.shared_limits import TITLE, Flood, start, statuses, store_settings, token
-from harness.waiting import wait_until
+from harness.waiting import holds_for, wait_until
 
 QUOTA = "{count: 7, unitTime: 1, timeUnit: day, store: strict}"
 LAYERS = """\
@@ -129,7 +129,7 @@ def _flood(store, gateway, seconds):
         statuses(running, 1)
     begun = time.time()
     with Flood(pair, 10 * limit) as flood:
-        time.sleep(seconds)
+        holds_for(lambda: not flood.failures, "all requests are answered", seconds=seconds)
     windows = int(time.time()) - int(begun) + 1
     assert not flood.failures
     assert set(flood.statuses) == {200, 429}
