@@ -15,6 +15,10 @@ class Time:
         self.monotonic = 1_000.0
         self.wall = WALL
 
+    def number(self, window_s: int) -> int:
+        """Of the window that it is in now, by the sums that the clock of limits makes: a float at a border rounds alike."""
+        return int((self.monotonic + WALL - 1_000.0) // window_s)
+
     def pass_by(self, seconds: float) -> None:
         self.monotonic += seconds
         self.wall += seconds

@@ -113,6 +113,7 @@ class Consumer:
         "limits",
         "must_subscribe",
         "name",
+        "named",
         "revocation_keys",
         "scopes",
         "subscriptions",
@@ -131,6 +132,7 @@ class Consumer:
         self.application_details: Application | None = None  # None where nobody has said anything
         self.must_subscribe: bool | None = None  # to the API; None: as the settings have it
         self.subscriptions: dict[str, Subscription] = {}  # by API id, as far as they were looked up
+        self.named: dict[str, Any] = {}  # how the access log names it, by API id
         self.limits: dict[str, Any] = {}  # what it is counted in, by API id; throttling keeps it here
         self.assertion = b""  # a token for backends that came with the credential
         self.consumer_key = ""  # of the application, "" where nobody knows

@@ -7,14 +7,12 @@ are kept in their escaped form. Chosen by access_log.py.
 from __future__ import annotations
 
 from time import gmtime, strftime, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from microgate.runtime.observability.escaping import Memo, json_string, json_text
 from microgate.runtime.observability.flags import FLAGS, NO_FLAG, decided_by
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from microgate.runtime.exchange import Consumer, Exchange
     from microgate.runtime.observability.access_log import Line
     from microgate.runtime.pipeline import Labels
@@ -44,6 +42,7 @@ class JsonFormat:
         self._words = Memo(json_text)  # clients, consumers, methods, names of upstreams
         self._agents = Memo(json_string)
         self._paths = Memo(json_string)
+        self._admitted = _Admitted()
 
     def _next_second(self, second: int) -> str:
         self._second = second
@@ -55,17 +54,22 @@ class JsonFormat:
             f'"route":{json_text(labels.route)},"api":{json_text(labels.api)},'
             f'"version":{json_text(labels.version)},"operation_id":{json_text(labels.operation_id)},"status":'
         )
-        words, agents, paths = self._words, self._agents, self._paths
+        words, agents, paths, admitted = self._words, self._agents, self._paths, self._admitted
         api_id = labels.api_id
 
         def caller(consumer: Consumer) -> str:
             subscription = consumer.subscriptions.get(api_id)
             details = consumer.application_details
-            return (
+            known = consumer.named.get(api_id)
+            if known is not None and known[0] is subscription and known[1] is details:
+                return cast("str", known[2])
+            text = (
                 f'"consumer":{words[consumer.name]},"application":{words[consumer.application_key]},'
                 f'"application_tier":{words[details.tier] if details is not None else _EMPTY},'
                 f'"subscription_tier":{words[subscription.tier] if subscription is not None else _EMPTY}'
             )
+            consumer.named[api_id] = (subscription, details, text)
+            return text
 
         def line(exchange: Exchange, total_us: int, upstream_us: int, gateway_us: int) -> bytes:
             fault = exchange.fault
@@ -88,19 +92,31 @@ class JsonFormat:
                 f'"upstream_ms":{_SHORT_MS[upstream_us] if 0 <= upstream_us < _SHORT_US else _milliseconds(upstream_us)},'
                 f'"gateway_ms":{_SHORT_MS[gateway_us] if gateway_us < _SHORT_US else _milliseconds(gateway_us)},'
                 f"{caller(consumer) if consumer is not None else _NOBODY},"
-                f"{_limit(quota, words) if quota is not None else _NO_LIMIT},"
+                f"{_limit(quota, words, admitted) if quota is not None else _NO_LIMIT},"
                 f'"user_agent":{agents[exchange.user_agent]},"protocol":{_PROTOCOLS.get(exchange.version, _EMPTY)}}}\n'
             ).encode()
 
         return line
 
 
-def _limit(quota: Any, words: Memo[str]) -> str:
+class _Admitted(dict[tuple[Any, str], str]):
+    """What the line says of a limit that let a request pass, by limit and name, up to what is left."""
+
+    def __missing__(self, key: tuple[Any, str]) -> str:
+        limit, name = key
+        text = self[key] = (
+            f'"limit_level":"{limit.level}","limit_policy":{json_text(name)},"limit_verdict":"admitted","limit_remaining":'
+        )
+        return text
+
+
+def _limit(quota: Any, words: Memo[str], admitted: _Admitted) -> str:
     """The limit that is nearest to its end, or that the request was over."""
     bound, left, _, _ = quota
     limit = bound.limit
-    verdict, left = ("admitted", left) if left >= 0 else (limit.verdict, 0)
+    if left >= 0:
+        return f"{admitted[limit, bound.name]}{left}"
     return (
         f'"limit_level":"{limit.level}","limit_policy":{words[bound.name]},'
-        f'"limit_verdict":"{verdict}","limit_remaining":{left}'
+        f'"limit_verdict":"{limit.verdict}","limit_remaining":0'
     )

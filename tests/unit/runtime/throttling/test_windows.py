@@ -31,7 +31,7 @@ def test_a_fixed_window_admits_what_a_plain_count_admits(steps, limit, window_s)
     model: dict[int, int] = defaultdict(int)
     for worker, passes, cost in steps:
         time.pass_by(passes)
-        number = int(time.wall // window_s)
+        number = time.number(window_s)
         left = workers[worker].take(time.monotonic, cost)
         if model[number] + cost <= limit:
             model[number] += cost
@@ -47,12 +47,13 @@ def test_a_sliding_window_admits_what_its_estimate_allows(steps, limit, window_s
     model: dict[int, int] = defaultdict(int)
     for worker, passes, cost in steps:
         time.pass_by(passes)
-        number, inside = divmod(time.wall, window_s)
-        estimate = model[int(number)] + model[int(number) - 1] * (1 - inside / window_s)
+        number = time.number(window_s)
+        inside = time.wall - number * window_s
+        estimate = model[number] + model[number - 1] * (1 - inside / window_s)
         admitted = workers[worker].take(time.monotonic, cost) >= 0
         if abs(estimate + cost - limit) > 1e-6:
             assert admitted == (estimate + cost <= limit)
-        model[int(number)] += cost * admitted
+        model[number] += cost * admitted
 
 
 def test_what_is_given_back_may_be_taken_again():
