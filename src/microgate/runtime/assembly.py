@@ -83,7 +83,7 @@ class Gateway:
         self._door = Door(settings, self._clients, self, own_names, counter)
         # Without a listener of our own, HTTPS is spoken by what stands in front, where clients expect it.
         https_port = services.https_port or transport.HTTPS_PORT
-        self._throttling = _throttling(plan, settings, services, self._accounting.metrics)
+        self._throttling = _throttling(plan, settings, services, self._accounting.metrics, self._exchanges)
         self._linker = Linker(settings, self._security, self._throttling, self._backends, self._accounting, https_port)
         self._overload = self._linker.overload
         self._max_in_flight = self._overload.max_in_flight
@@ -297,13 +297,25 @@ def _service_routes(services: dict[str, Target]) -> list[Route[Target]]:
     ]
 
 
-def _throttling(plan: model.Plan, settings: Settings, services: Services, metrics: Metrics) -> ThrottlingContext | None:
+def _throttling(
+    plan: model.Plan, settings: Settings, services: Services, metrics: Metrics, watch: Watch
+) -> ThrottlingContext | None:
     """What limits share; its code is not imported where a project limits nothing."""
     if not plan.policies:
         return None
     from microgate.runtime.throttling.context import Links, ThrottlingContext
 
-    linked = Links(services.loop, services.channel, metrics.counter, metrics.gauge, *metrics.decisions())
+    decisions, decision_cells = metrics.decisions()
+    linked = Links(
+        loop=services.loop,
+        channel=services.channel,
+        counter=metrics.counter,
+        gauge=metrics.gauge,
+        decisions=decisions,
+        decision_cells=decision_cells,
+        watch=watch,
+        in_flight=services.regions.in_flight,
+    )
     return ThrottlingContext(plan, settings, services.regions.limits, services.slot, linked)
 
 

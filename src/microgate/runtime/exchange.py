@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 # Request body that is held while stages decide or a connection is made; over it the client's side is paused.
 HELD_BODY_BYTES = 65_536
 
+# Why a body does not flow: the side it goes to is behind, stages have not decided, or a limit on bytes wants it slower.
+HELD_BY_PEER, HELD_BY_STAGES, HELD_BY_RATE = 1, 2, 4
+_BODY_HOLDS = 7
+_ANSWER_SHIFT = 3
+
 
 class Downstream(Protocol):
     """The client's side of an exchange, as the exchange sees it."""
@@ -75,6 +80,8 @@ class Upstream(Protocol):
 
     def pause_answer(self) -> None: ...
     def resume_answer(self) -> None: ...
+    def expect_late(self, until: float) -> None:
+        """The next piece of the request's body is held back here until then: the backend is not idle for it."""
 
 
 class Application(NamedTuple):
@@ -190,11 +197,13 @@ class Exchange:
         "done",
         "downstream",
         "dropped_names",
+        "dues",
         "expects_continue",
         "fault",
         "head_sent",
         "held",
         "held_bytes",
+        "holds",
         "keep_alive",
         "length",
         "lines",
@@ -246,6 +255,7 @@ class Exchange:
         self.request_complete = False
         self.held: list[bytes] | None = None
         self.held_bytes = 0
+        self.holds = 0  # why bodies are paused, of the request and above of the answer
         self.trailers: Lines | None = None
         self.operation: Operation = _UNROUTED
         self.consumer: Consumer | None = None
@@ -254,6 +264,7 @@ class Exchange:
         # Of the limits that counted it the one that is nearest to its end, what it has left (below zero: it was over it), when
         # that was, and which ones it was over although it passed.
         self.quota: Any = None
+        self.dues: Any = None  # what limits want of its bodies and of its end; throttling keeps it here
         self.upstream: Upstream | None = None
         self.upstream_name = ""
         self.upstream_started = 0.0
@@ -286,7 +297,9 @@ class Exchange:
             self.held.append(chunk)
             self.held_bytes += len(chunk)
             if self.held_bytes > HELD_BODY_BYTES:
-                self.downstream.pause_body()
+                self.hold_body(HELD_BY_STAGES)
+        if self.dues is not None:
+            self.dues.on_body()
 
     def on_request_end(self, trailers: Lines | None) -> None:
         self.request_complete = True
@@ -319,7 +332,7 @@ class Exchange:
         if held:
             self.held_bytes = 0
             # First, so that the backend's side can pause it again.
-            self.downstream.resume_body()
+            self.release_body(HELD_BY_STAGES | HELD_BY_PEER)
             upstream.send_body(b"".join(held))
         if self.request_complete:
             upstream.send_end(self.trailers)
@@ -352,6 +365,8 @@ class Exchange:
     def on_answer_body(self, chunk: bytes) -> None:
         self.bytes_out += len(chunk)
         self.downstream.send_body(chunk)
+        if self.dues is not None:
+            self.dues.on_body()
 
     def on_answer_end(self, trailers: Lines | None) -> None:
         self.upstream = None
@@ -370,6 +385,29 @@ class Exchange:
             self.finish()
         else:
             self.fail(fault)
+
+    # From both sides: a body flows while nothing holds it.
+
+    def hold_body(self, why: int) -> None:
+        self.holds |= why
+        self.downstream.pause_body()
+
+    def release_body(self, why: int) -> None:
+        if self.holds & why:
+            self.holds &= ~why
+            if not self.holds & _BODY_HOLDS:
+                self.downstream.resume_body()
+
+    def hold_answer(self, why: int) -> None:
+        self.holds |= why << _ANSWER_SHIFT
+        if self.upstream is not None:
+            self.upstream.pause_answer()
+
+    def release_answer(self, why: int) -> None:
+        if self.holds >> _ANSWER_SHIFT & why:
+            self.holds &= ~(why << _ANSWER_SHIFT)
+            if not self.holds >> _ANSWER_SHIFT and self.upstream is not None:
+                self.upstream.resume_answer()
 
     # From the gateway itself.
 

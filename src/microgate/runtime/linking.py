@@ -15,6 +15,7 @@ from microgate.runtime.security import addresses, authenticate, authorise, key_p
 from microgate.runtime.security.assertions import stage as assertions
 from microgate.runtime.security.certificates import bound_tokens
 from microgate.runtime.security.subscriptions import stage as subscriptions
+from microgate.runtime.throttling import dues
 from microgate.runtime.throttling.overload import Overload
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from microgate.runtime.security.services.built_in_services import BuiltIns
     from microgate.runtime.throttling.blocking import Blocks
     from microgate.runtime.throttling.context import ThrottlingContext
+    from microgate.runtime.throttling.stage import Throttle
     from microgate.runtime.upstreams.backends import Backends
     from microgate.settings.model import Settings
 
@@ -90,6 +92,8 @@ class Linker:
         api, operation = target.api, target.operation
         route = ("" if api.base_path == "/" else api.base_path) + operation.path
         room = self.overload.link(operation, route)
+        limits = self._throttling_stage(api, operation)
+        owes = limits is not None and limits.owes
         seats: dict[str, Stage | None] = {
             "identify": self.identify,
             "overload": room.stage() if room is not None else None,
@@ -103,7 +107,8 @@ class Linker:
             "removal": key_places.link(self._security, operation),
             "subscription": subscriptions.link(self._security, api, operation),
             "block": self._blocking_stage(api),
-            "throttle": self._throttling_stage(api, operation),
+            "throttle": limits,
+            "pace": dues.wait_turn if owes else None,
             "credentials": assertions.link(self._security, api, operation),
         }
         fields = self._limit_fields if seats["throttle"] is not None else ()
@@ -127,6 +132,8 @@ class Linker:
         )
         if room is not None:
             room.attach(target.linked)
+        if owes:
+            target.linked.end_hooks = (dues.settle, *target.linked.end_hooks)
         return target.linked
 
     def link_service(self, target: Target, services: BuiltIns) -> Operation:
@@ -175,7 +182,7 @@ class Linker:
 
         return client_certificates.link(self._security, api, operation)
 
-    def _throttling_stage(self, api: model.Api, operation: model.Operation) -> Stage | None:
+    def _throttling_stage(self, api: model.Api, operation: model.Operation) -> Throttle | None:
         if self._throttling is None:
             return None
         from microgate.runtime.throttling import stage as throttling

@@ -38,6 +38,7 @@ SEATS = (
     ("removal", "keys that proved who calls go no further, and no later stage sees them"),
     ("block", "who is shut out is not counted, whatever its limits are"),
     ("throttle", "counted by who calls, so after authentication; before the dear work of validation"),
+    ("pace", "who has had more bytes than flow in the time waits; counted already, so that nobody waits to be refused"),
     ("validate", "bodies are read only for callers within their limits"),
     ("intercept", "users' code sees only requests that the gateway would forward"),
     ("transform", "headers and bodies as the backend wants them"),

@@ -18,7 +18,7 @@ from microgate.runtime.observability.log_gate import LogGate
 from microgate.runtime.regions import Regions
 from microgate.runtime.security.certificates.replay import open_region
 from microgate.runtime.security.revocation import memory as revocation
-from microgate.runtime.throttling import table
+from microgate.runtime.throttling import in_flight, table
 from microgate.runtime.tls import ServerTls
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premise
             replays=open_region(slots),
             revocations=revocation.make_memory(settings),
             limits=limits,
+            in_flight=in_flight.open_in_flight(slots, settings.throttling.max_keys),
         ),
         counts=counts,
     )

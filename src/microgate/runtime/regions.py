@@ -20,3 +20,4 @@ class Regions(NamedTuple):
     replays: ReplayRegion | None = None  # proofs of possession that were used
     revocations: mmap.mmap | None = None  # what was revoked
     limits: LimitRegion | None = None  # what callers have used up
+    in_flight: LimitRegion | None = None  # what callers have in flight

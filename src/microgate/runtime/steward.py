@@ -113,7 +113,7 @@ def _limit_jobs(desk: Desk) -> list[Job]:
     from microgate.runtime.throttling import jobs as throttling
 
     counted = Metrics(desk.metrics, desk.plan, desk.workers)
-    return throttling.jobs(desk.plan, desk.settings, desk.regions.limits, counted)
+    return throttling.jobs(desk.plan, desk.settings, desk.regions, counted)
 
 
 class Steward:

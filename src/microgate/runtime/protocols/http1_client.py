@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias, cast
 
 from microgate.runtime import faults
+from microgate.runtime.exchange import HELD_BY_PEER
 from microgate.runtime.faults import Fault
 from microgate.runtime.protocols import fields, peers, pieces
 from microgate.runtime.protocols.deadlines import NEVER
@@ -221,6 +222,10 @@ class ClientConnection(asyncio.Protocol):
             self._allow(self._bounds.idle)
             self.transport.resume_reading()
 
+    def expect_late(self, until: float) -> None:
+        if not self._sent:
+            self.deadline = min(max(self.deadline, until + self._bounds.idle), self._ends_at)
+
     # The transport's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -254,7 +259,9 @@ class ClientConnection(asyncio.Protocol):
         if not self._paused and self._sent and given.started:
             self._allow(self._bounds.idle)
         if self._pieces is None and exchange.bytes_out > LONG_BODY_BYTES and self.exchange is exchange:
-            self._pieces = PieceReader(self, self.transport, exchange.downstream.room)
+            room = exchange.downstream.room
+            dues = exchange.dues
+            self._pieces = PieceReader(self, self.transport, room if dues is None else dues.room(room))
             self._pieces.begin(paused=self._paused)
 
     def _take_whole(self, exchange: Exchange, data: bytes) -> bool:
@@ -335,12 +342,12 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         if self.exchange is not None:
-            self.exchange.downstream.pause_body()
+            self.exchange.hold_body(HELD_BY_PEER)
 
     def resume_writing(self) -> None:
         if self.exchange is not None:
             self._allow(self._bounds.idle)
-            self.exchange.downstream.resume_body()
+            self.exchange.release_body(HELD_BY_PEER)
 
     # The end of an answer.
 

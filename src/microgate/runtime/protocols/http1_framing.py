@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from microgate.runtime.exchange import HELD_BY_PEER
 from microgate.runtime.protocols.fields import status_line
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class AnswerFraming(ABC):
             lines.append(b"Connection: keep-alive")
         self._out.append(b"\r\n".join((start, *lines, b"\r\n")))
         if self._write_paused and exchange.upstream is not None:
-            exchange.upstream.pause_answer()  # an earlier answer still waits to be read
+            exchange.hold_answer(HELD_BY_PEER)  # an earlier answer still waits to be read
 
     def _settle(self, exchange: Exchange) -> None:
         """Decide, before the head goes out, whether this answer is the last on the connection."""

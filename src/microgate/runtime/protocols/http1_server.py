@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from microgate.runtime import faults
+from microgate.runtime.exchange import HELD_BY_PEER
 from microgate.runtime.faults import Fault
 from microgate.runtime.protocols import peers, pieces
 from microgate.runtime.protocols.deadlines import NEVER
@@ -161,7 +162,8 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
         def room() -> int:
             return exchange.upstream.room() if exchange.upstream is not None else 0
 
-        self._pieces = PieceReader(self, self._transport, room)
+        dues = exchange.dues
+        self._pieces = PieceReader(self, self._transport, room if dues is None else dues.room(room))
         self._pieces.begin(paused=False)
 
     def eof_received(self) -> bool:
@@ -194,8 +196,8 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
         current = self._current
         self._write_paused = True
         self.deadline = monotonic() + self._door.body_timeout
-        if current is not None and current.upstream is not None:
-            current.upstream.pause_answer()
+        if current is not None:
+            current.hold_answer(HELD_BY_PEER)
 
     def resume_writing(self) -> None:
         current = self._current
@@ -204,9 +206,9 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
             self.deadline = NEVER
         elif self._phase == IDLE:
             self.deadline = monotonic() + self._door.idle_timeout
-        if current is not None and current.upstream is not None:
-            current.upstream.resume_answer()
-        elif current is None and self._phase != CLOSED:
+        if current is not None:
+            current.release_answer(HELD_BY_PEER)
+        elif self._phase != CLOSED:
             self._next()
             self._set_reading()
 
@@ -348,6 +350,8 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
                 self._linger(unread=unread or bool(waiting))
                 return
             if self._waiting:
+                if exchange is not None:
+                    exchange.finish()  # what it held is free for the next one
                 self._next()
                 self._set_reading()
                 return

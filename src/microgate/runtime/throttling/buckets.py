@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from microgate.runtime.throttling.table import CELLS, meta
+from microgate.runtime.throttling.table import CELLS, LAST_MOMENT, meta
 
 if TYPE_CHECKING:
     from microgate.runtime.throttling.table import Table
@@ -53,6 +53,12 @@ class BucketCounter:
     def give_back(self, cost: int) -> None:
         with self._table.locked():
             self._cells[self._cell] -= int(cost * self.tokens_us)
+
+    def adjust(self, taken_at: float, now: float, difference: int) -> None:
+        """Count what was taken as so many tokens more, or fewer."""
+        with self._table.locked():
+            before = max(self._cells[self._cell], int(now * 1_000_000))
+            self._cells[self._cell] = min(before + int(difference * self.tokens_us), LAST_MOMENT)
 
     def wait_s(self, now: float) -> float:
         """Seconds until there is a token."""

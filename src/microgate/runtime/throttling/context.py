@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from microgate.runtime.throttling.clock import LimitClock
-from microgate.runtime.throttling.limits import Counting, Limit
+from microgate.runtime.throttling.limits import OWN_CAPACITY, Counting, Limit
 from microgate.runtime.throttling.table import Table, open_region
 
 if TYPE_CHECKING:
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from microgate.plan.model import Plan
     from microgate.runtime.control import Channel
+    from microgate.runtime.protocols.deadlines import Watch
     from microgate.runtime.throttling.stores.placing import Stores
     from microgate.runtime.throttling.table import LimitRegion
     from microgate.settings.model import Settings
 
-_OWN_CAPACITY = 10_000  # keys, where no memory is shared
 _UNREAD_BYTES = 64
 
 # Which policies a level has its tiers from; API tiers are resource policies (WSO2 §4).
@@ -43,6 +43,8 @@ class Links(NamedTuple):
     gauge: Callable[[str], Callable[[int], None]]
     decisions: memoryview[int]
     decision_cells: dict[tuple[str, str], int]
+    watch: Watch
+    in_flight: LimitRegion | None
 
 
 class ThrottlingContext:
@@ -54,9 +56,10 @@ class ThrottlingContext:
         """`linked` is None where nothing is told to anybody, as in tests of counters."""
         self.plan = plan
         self.settings = settings
-        self.table = Table(region or open_region(1, _OWN_CAPACITY), slot)
+        self.table = Table(region or open_region(1, OWN_CAPACITY), slot)
         self.clock = LimitClock(self.table)
-        self.counting = Counting(self.table, self.clock)
+        self.counting = Counting(self.table, self.clock, linked and linked.in_flight)
+        self.watch = linked and linked.watch  # which lets bodies go on that flow slowly
         # Without a worker nobody reads what is counted here.
         self.decisions = memoryview(bytearray(_UNREAD_BYTES)).cast("q") if linked is None else linked.decisions
         self._decision_cells = {("", ""): 0} if linked is None else linked.decision_cells
@@ -84,6 +87,7 @@ class ThrottlingContext:
         self.table.give_up()
 
     def close(self) -> None:
+        self.counting.leave()
         if self.stores is not None:
             self.stores.close()
 

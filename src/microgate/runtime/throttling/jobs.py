@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from microgate.plan.model import Plan
     from microgate.runtime.control import Hub, Job
     from microgate.runtime.observability.metrics import Metrics
+    from microgate.runtime.regions import Regions
     from microgate.runtime.throttling.table import LimitRegion
     from microgate.settings.model import Settings
 
@@ -39,11 +40,17 @@ BLOCK_ROWS = 512
 MIN_KEYS = 4_096  # with fewer there is nothing to be gained
 
 
-def jobs(plan: Plan, settings: Settings, region: LimitRegion, metrics: Metrics) -> list[Job]:
+def jobs(plan: Plan, settings: Settings, regions: Regions, metrics: Metrics) -> list[Job]:
     """The steward's work, while the project limits anything."""
+    region = regions.limits
+    assert region is not None
     keeper = Keeper(region, metrics)
     path = settings.throttling.state_file
     keeping: list[Job] = [partial(_keep_file, region, path)] if path else []
+    if regions.in_flight is not None:
+        from microgate.runtime.throttling.in_flight_jobs import InFlightKeeper
+
+        keeping.append(InFlightKeeper(regions.in_flight, metrics).keep_room)
     return [keeper.keep_time, keeper.keep_room, *keeping, *_sharing_jobs(plan, settings, region, metrics)]
 
 
@@ -130,16 +137,16 @@ class Keeper:
         table = self._table
         for begin in range(0, table.rows, BLOCK_ROWS):
             now = self._clock.monotonic()
-            yield [row for row, words in table.block(begin, BLOCK_ROWS) if self._is_over(words, now)]
+            yield [row for row, words in table.block(begin, BLOCK_ROWS) if self.is_over(words, now)]
 
     def _free(self, row: int) -> bool:
         words = self._table.words(row)
-        if not words[META] & RETIRING or not self._is_over(words, self._clock.monotonic()):
+        if not words[META] & RETIRING or not self.is_over(words, self._clock.monotonic()):
             return False
         self._table.free(row)
         return True
 
-    def _is_over(self, words: list[int], now: float) -> bool:
+    def is_over(self, words: list[int], now: float) -> bool:
         """Whether the counts of a row matter to nobody: the window before the present one may still be weighed."""
         kind = words[META]
         newest = max(words[CELLS:])

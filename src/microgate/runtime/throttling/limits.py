@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
+from microgate.runtime.throttling.bandwidth import Allotment, Pace
 from microgate.runtime.throttling.buckets import BucketCounter
+from microgate.runtime.throttling.in_flight import InFlight, InFlightCounter, open_in_flight
 from microgate.runtime.throttling.table import digest
+from microgate.runtime.throttling.weights import Weighing, weights_of
 from microgate.runtime.throttling.windows import FixedCounter, SlidingCounter, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from microgate.plan.model import Allowance, Policy
+    from microgate.plan.model import Allowance, Bandwidth, Policy
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.throttling.clock import LimitClock
+    from microgate.runtime.throttling.dues import Due
     from microgate.runtime.throttling.stores.placing import Stores
-    from microgate.runtime.throttling.table import Table
+    from microgate.runtime.throttling.table import LimitRegion, Table
+
+OWN_CAPACITY = 10_000  # keys, where no memory is shared
 
 Single: TypeAlias = FixedCounter | SlidingCounter | BucketCounter  # one that counts on this gateway
 
@@ -54,6 +61,14 @@ class Counter(Protocol):
         """Seconds until there is more."""
 
 
+class _Made(NamedTuple):
+    """A counter of an allowance, as it is bound."""
+
+    counter: Counter
+    terms: bytes  # parameters of its RateLimit-Policy field
+    due: Due | None
+
+
 class Bound(NamedTuple):
     """A counter of one key with the limit that it serves; `take` is the counter's own."""
 
@@ -64,17 +79,30 @@ class Bound(NamedTuple):
     policy_field: bytes  # the whole RateLimit-Policy line
     name: str  # of the policy, with that of its condition group
     cell: int  # of the metrics, counts what it admits
+    due: Due | None = None  # what it wants of an exchange once all have admitted it
 
 
 class Counting:
     """What all limits of a worker count in."""
 
-    def __init__(self, table: Table, clock: LimitClock) -> None:
+    def __init__(self, table: Table, clock: LimitClock, in_flight: LimitRegion | None = None) -> None:
+        """`in_flight` is None where nothing is shared."""
         self.table = table
         self._clock = clock
+        self._in_flight = in_flight
         self._windows: dict[int, Window] = {}
         self.stores: Stores | None = None  # where counts are shared with other gateways
         self.unread_cell = 0  # of the metrics, for what is not told to anybody
+
+    @cached_property
+    def in_flight(self) -> InFlight:
+        """Made where a policy needs it: a column is for those who use it."""
+        return InFlight(self._in_flight or open_in_flight(1, OWN_CAPACITY))
+
+    def leave(self) -> None:
+        """Nothing is in flight here any more."""
+        if "in_flight" in self.__dict__:
+            self.in_flight.leave()
 
     def window(self, length_s: int) -> Window:
         """The one window of a length: whoever counts in it moves it on for all."""
@@ -101,6 +129,7 @@ class Limit:
         self._cell = cell
         self._counting = counting
         self._silent_until = 0.0
+        self._weights = weights_of(policy)
         self.choose: Callable[[Exchange], int] | None = None
         if policy.groups:
             from microgate.runtime.throttling import conditions
@@ -114,13 +143,10 @@ class Limit:
         name = policy.name if chosen is None else f"{policy.name}.{chosen.name}"
         parts = (self.level, "" if chosen is None else chosen.name, *key)
         allowance = policy.allowance if chosen is None else chosen.allowance
-        counters = self._counters(allowance, parts)
+        made = self._make(allowance, parts)
         # What all counters of a policy admit is counted once, with the last of them.
-        cells = [self._counting.unread_cell] * (len(counters) - 1) + [self._cell]
-        return tuple(
-            self._bind_one(counter, name, window_s, cell)
-            for (counter, window_s), cell in zip(counters, cells, strict=False)
-        )
+        cells = [self._counting.unread_cell] * (len(made) - 1) + [self._cell]
+        return tuple(self._bind_one(one, name, cell) for one, cell in zip(made, cells, strict=False))
 
     def tell_shadow(self, name: str, now: float) -> None:
         """Say in the log that a policy would refuse now: once, and again after a minute."""
@@ -128,30 +154,49 @@ class Limit:
             self._silent_until = now + TELL_SECONDS
             log.warning("%s policy `%s` would refuse requests, were it not in shadow", self.level, name)
 
-    def _counters(self, allowance: Allowance, parts: tuple[str, ...]) -> list[tuple[Counter, int]]:
+    def _make(self, allowance: Allowance, parts: tuple[str, ...]) -> list[_Made]:
         table = self._counting.table
-        found: list[tuple[Counter, int]] = []
+        found: list[_Made] = []
         quota, burst = allowance.quota, allowance.burst
         if quota is not None:
             form = SlidingCounter if quota.sliding else FixedCounter
             key = digest("sliding" if quota.sliding else "fixed", str(quota.window_s), *parts)
             counter = form(table, key, quota.count, self._counting.window(quota.window_s))
-            found.append((self._placed(counter, key), quota.window_s))
+            found.append(_Made(self._placed(counter, key), b";w=%d" % quota.window_s, self._weighing(counter)))
         if burst is not None:
             key = digest("burst", str(burst.size), str(burst.count), str(burst.window_s), *parts)
             bucket = BucketCounter(table, key, burst.size, burst.count, burst.window_s)
-            found.append((self._placed(bucket, key), burst.window_s))
+            found.append(_Made(self._placed(bucket, key), b";w=%d" % burst.window_s, self._weighing(bucket)))
+        if allowance.concurrency is not None:
+            key = digest("in flight", *parts)
+            places = InFlightCounter(self._counting.in_flight, key, allowance.concurrency)
+            found.append(_Made(places, b';qu="concurrent-requests"', places))
+        if allowance.bandwidth is not None:
+            meter = self._meter(allowance.bandwidth, parts)
+            found.append(_Made(meter, b';w=%d;qu="content-bytes"' % allowance.bandwidth.window_s, meter))
         return found
+
+    def _meter(self, bandwidth: Bandwidth, parts: tuple[str, ...]) -> Allotment | Pace:
+        table = self._counting.table
+        form = "pace" if bandwidth.slows else "bytes"
+        key = digest(form, str(bandwidth.window_s), bandwidth.direction, *parts)
+        if bandwidth.slows:
+            return Pace(table, key, bandwidth, holds=not self.soft)
+        return Allotment(table, key, bandwidth, self._counting.window(bandwidth.window_s))
 
     def _placed(self, counter: Single, key: bytes) -> Counter:
         """The counter itself, or one that has other gateways know what it counts."""
         stores = self._counting.stores
         return counter if stores is None else stores.place(counter, key, self.policy.store, soft=self.soft)
 
-    def _bind_one(self, counter: Counter, name: str, window_s: int, cell: int) -> Bound:
+    def _weighing(self, counter: Single) -> Weighing | None:
+        return None if self._weights is None else Weighing(counter, self._weights, self._counting.table)
+
+    def _bind_one(self, made: _Made, name: str, cell: int) -> Bound:
+        counter, terms, due = made
         told = _string(name)
-        line = b"RateLimit-Policy: %b;q=%d;w=%d" % (told, counter.limit, window_s)
-        return Bound(counter.take, counter, self, told, line, name, cell)
+        line = b"RateLimit-Policy: %b;q=%d%b" % (told, counter.limit, terms)
+        return Bound(counter.take, counter, self, told, line, name, cell, due)
 
     def refuse(self, counter: Counter, now: float) -> Fault:
         wait_s = max(1, ceil(counter.wait_s(now)))

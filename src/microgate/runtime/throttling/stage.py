@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
 from microgate.runtime.throttling import custom, levels
+from microgate.runtime.throttling.dues import PLENTY, may_owe, owe
 from microgate.runtime.throttling.limits import Part
 from microgate.runtime.throttling.table import EPOCH
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from microgate.plan.model import Api, Operation
     from microgate.runtime.exchange import Application, Consumer, Exchange, Subscription
-    from microgate.runtime.pipeline import Stage
     from microgate.runtime.throttling.context import ThrottlingContext
     from microgate.runtime.throttling.levels import Named
     from microgate.runtime.throttling.limits import Bound
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("microgate.throttling")
 
 MAX_REMEMBERED = 4_096  # addresses of callers who did not say who they are
-PLENTY = 1 << 62
 
 
 class Callers:
@@ -66,6 +65,7 @@ class Throttle:
         self._missing: set[str] = set()
         self._own = Callers([], -1, -1)  # the counters of the operation itself
         self._customs = custom.link(context, api, operation)
+        self.owes = any(may_owe(policy, api, operation) for policy in context.plan.policies)
 
     @property
     def limits_something(self) -> bool:
@@ -141,6 +141,9 @@ class Throttle:
                 least, tightest = left, bound
         if tightest is not None:
             exchange.quota = (tightest, least, now, over)
+        if self.owes:
+            admitting = [bound for bound in chain(first, then) if bound not in over]
+            owe(exchange, admitting, cost, now, self._context.watch)
         return None
 
     def exceed(self, bound: Bound, now: float, over: tuple[Bound, ...]) -> bool:
@@ -220,7 +223,7 @@ def _of(exchange: Exchange) -> Callable[[Part], tuple[Bound, ...]]:
     return lambda part: part.bounds(exchange)
 
 
-def link(context: ThrottlingContext, api: Api, operation: Operation) -> Stage | None:
+def link(context: ThrottlingContext, api: Api, operation: Operation) -> Throttle | None:
     """The stage of an operation; None where nothing limits it."""
     make = Throttle if context.stores is None else context.stores.stage
     stage = make(context, api, operation)

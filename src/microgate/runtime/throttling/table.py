@@ -36,6 +36,7 @@ _OWNERS = 8  # one process id for each worker's column, 0 where nobody has it
 LOW = 1  # behind the high word of the digest, which is `_EMPTY` in a row that was never used
 META = 2  # how long a count matters, see `meta`
 CELLS = 3
+LAST_MOMENT = 1 << 62  # that a cell can hold, in microseconds
 _EMPTY, _FREED = 0, 2  # digests are odd
 _BUCKET, RETIRING = 1, 2  # flags of META
 _FLAG_BITS = 4
@@ -145,7 +146,7 @@ class Table:
             return self.exclusive
         owner = _OWNERS + self._slot
         with self.locked():
-            if _lives(self.cells[owner]):
+            if self.cells[owner] not in (0, os.getpid()) and lives(self.cells[owner]):
                 return False
             self.cells[owner] = os.getpid()
         self.column = CELLS + self._slot
@@ -269,9 +270,8 @@ class Table:
             row = self._first + position * words
 
 
-def _lives(process: int) -> bool:
-    if process in (0, os.getpid()):
-        return False
+def lives(process: int) -> bool:
+    """Whether there is a process with this id."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

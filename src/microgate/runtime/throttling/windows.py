@@ -43,6 +43,12 @@ class Window:
         offset = self._clock.offset
         self._begin(max(self.number, int((now + offset) // self.length_s)), offset)
 
+    def has(self, moment: float, now: float) -> bool:
+        """Whether a moment in the past lies in the window of now."""
+        if now >= self.end:
+            self.roll(now)
+        return moment >= self.end - self.length_s
+
     def follow(self, word: int) -> None:
         """Another process is in a later window: this one is over."""
         self._begin(max(self.number, word >> self.shift), self._clock.offset)
@@ -95,6 +101,14 @@ class FixedCounter:
         word = self._cells[self._own]
         if word - cost >= self.window.base:
             self._cells[self._own] = word - cost
+
+    def adjust(self, taken_at: float, now: float, difference: int) -> None:
+        """Count what was taken at a moment as so many more, or fewer; nothing where its window is over."""
+        if self.window.has(taken_at, now):
+            if difference < 0:
+                self.give_back(-difference)
+            else:
+                self.add(now, difference)
 
     def add(self, now: float, amount: int) -> int:
         """Count what has happened already, limit or not; what is left then."""
@@ -180,6 +194,18 @@ class SlidingCounter:
         word = self._cells[own]
         if word - cost >= self.window.base:
             self._cells[own] = word - cost
+
+    def adjust(self, taken_at: float, now: float, difference: int) -> None:
+        """As `FixedCounter.adjust`."""
+        window = self.window
+        if not window.has(taken_at, now):
+            return
+        if difference < 0:
+            self.give_back(-difference)
+            return
+        own = self._owns[window.number & 1]
+        full = window.next - 1
+        self._cells[own] = min(max(self._cells[own], window.base) + difference, full)
 
     def wait_s(self, now: float) -> float:
         """Seconds until one more would pass, if nobody else asked."""

@@ -78,3 +78,6 @@ class CollectedBody:
 
     def resume_answer(self) -> None:
         """See `pause_answer`."""
+
+    def expect_late(self, until: float) -> None:
+        """It waits for as long as the client's side does."""

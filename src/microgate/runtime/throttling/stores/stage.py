@@ -17,7 +17,8 @@ from microgate.runtime import faults
 from microgate.runtime.faults import Fault
 from microgate.runtime.stores.line import StoreError
 from microgate.runtime.stores.slots import slot_of
-from microgate.runtime.throttling.stage import PLENTY, Throttle
+from microgate.runtime.throttling.dues import PLENTY, take_back
+from microgate.runtime.throttling.stage import Throttle
 from microgate.runtime.throttling.stores.counters import SharedCounter, StoredCounter
 from microgate.runtime.throttling.stores.places import CLOSED, LOCAL
 from microgate.runtime.throttling.stores.scripts import DECIDE, GIVE_BACK
@@ -118,9 +119,7 @@ class StoreThrottle(Throttle):
         """Give back what was taken here; of the limits that the request was over nothing was."""
         over = exchange.quota[3] if exchange.quota is not None else ()
         with self._table.locked():
-            for bound in near:
-                if bound not in over:
-                    bound.counter.give_back(self._cost)
+            take_back(exchange, [bound for bound in near if bound not in over], self._cost)
 
 
 def _sorted(first: Sequence[Bound], then: Sequence[Bound]) -> tuple[list[Bound], list[Bound], bool]:

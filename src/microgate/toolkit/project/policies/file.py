@@ -139,6 +139,11 @@ def _check(policy: Policy, cursor: Cursor, values: Values) -> None:
                 message = f"`{part}` is counted on each node, which contradicts `store: strict`"
                 hint = f"remove one of the two; `store: fast` leaves `{part}` to each node"
                 values.say(cursor, catalogue.POLICY_CONTRADICTION, message, hint)
+        if policy.weights:
+            message = (
+                "`weights` changes what was counted, which contradicts `store: strict`: there each decision is final"
+            )
+            values.say(cursor, catalogue.POLICY_CONTRADICTION, message, "remove one of the two, or use `store: fast`")
     if policy.weights and not any(allowance.quota or allowance.burst for allowance in all_allowances):
         message = "`weights` has no effect without `count` or `burst`"
         values.say(cursor, catalogue.POLICY_WITHOUT_EFFECT, message, "remove it")
