@@ -199,7 +199,8 @@ class Gateway:
 
     def begin_drain(self) -> None:
         """From now on every answer is the last on its connection; idle connections are closed."""
-        self._door.keeps = self._token_door.keeps = False
+        self._door.begin_drain()
+        self._token_door.begin_drain()
         if self._throttling is not None:
             self._throttling.begin_drain()
         for member in tuple(self._clients.members):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
 
-from behaviour.processes.running import Running, is_alive, unchecked
+from behaviour.processes.running import Running, is_alive, is_refused, unchecked
 from harness.client import Client
 from harness.waiting import wait_until
 
@@ -26,14 +25,6 @@ def begin_slowly(gateway: Running) -> Client:
     client.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
     gateway.ask()
     return client
-
-
-def is_refused(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 @MODES

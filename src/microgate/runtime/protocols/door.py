@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Add = Callable[[int], None]
 
+FIRST_REQUEST_SECONDS = 2.0  # for a connection that has said nothing yet to speak, once the gateway drains
+
 
 class Entrance(Protocol):
     """Where exchanges go: the gateway."""
@@ -63,12 +65,14 @@ class Door:
         self.max_pipelined = max(1, listener.max_pipelined_requests)
         self.max_requests = listener.max_requests_per_connection or (1 << 62)
         self.header_timeout = listener.header_timeout_in_millis / 1000
+        self.first_timeout = self.header_timeout  # for a connection to bring the beginning of its first request
         self.body_timeout = listener.body_timeout_in_millis / 1000
         self.idle_timeout = listener.idle_timeout_in_millis / 1000
         self.half_close = listener.half_close
         self.proxy_protocol = listener.proxy_protocol
         self.always_keep = listener.keep_alive == "ALWAYS"
         self.keeps = listener.keep_alive in {"AUTO", "ALWAYS"}  # false too once the gateway drains
+        self.drains = False
         self.trusted = TrustedProxies(listener.trusted_proxies)
         stopped = own_names | {name.lower().encode() for name in settings.forwarding.identity_headers}
         # Many backends read "_" as "-", so a name with either stops both; `fields.Lines` sees to the other way round.
@@ -86,6 +90,12 @@ class Door:
         self.count_used_up = counter("connections_used_up")
         self.count_proxy_error = counter("proxy_protocol_errors")
         self.count_pause = counter("pipelining_pauses")
+
+    def begin_drain(self) -> None:
+        """From now on every answer is the last on its connection, and new connections have little time to say something."""
+        self.keeps = False
+        self.drains = True
+        self.first_timeout = min(self.first_timeout, FIRST_REQUEST_SECONDS)
 
     @property
     def connections(self) -> int:

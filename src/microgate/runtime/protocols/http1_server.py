@@ -96,7 +96,7 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
         elif self._introduced is None and self._door.proxy_protocol and self.trusted:
             self._proxy_header = ProxyHeader()
             self._at_boundary = False
-        self.deadline = monotonic() + self._door.header_timeout
+        self.deadline = monotonic() + self._door.first_timeout
         self._door.watch.add(self)
 
     def _set_peer(self, peer: str) -> None:
@@ -386,10 +386,15 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
         if not unread and self._reading:
             self._close()
             return
-        self._phase = LINGER
-        self._wait(LINGER_SECONDS)
         if self._input is not None:
             self._input.receiving = None
+        self._end_sending()
+
+    def _end_sending(self) -> None:
+        """Say that nothing follows, and drop what the client sends until it closes too."""
+        self._phase = LINGER
+        self._at_boundary = False
+        self._wait(LINGER_SECONDS)
         self._set_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -412,18 +417,25 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
                     self._door.count_pause(1)
 
     @property
+    def _is_silent(self) -> bool:
+        """Nothing of a request has come yet, ever."""
+        return self._phase == HEAD and not self._requests and self._input is None
+
+    @property
     def is_busy(self) -> bool:
         """An answer is owed."""
         return self._current is not None or bool(self._waiting)
 
     def begin_drain(self) -> None:
-        """The gateway stops: idle connections are closed, busy ones with their answer.
+        """The gateway stops, and its door knows it: idle connections are closed, busy ones with their answer.
 
-        One that was used just now waits for a moment: its next request may be on its way, and would meet a reset.
+        One that was used just now waits for a moment: its next request may be on its way, and would meet a reset. One that has
+        brought nothing yet waits longer: its client has just been sent here, and counts on an answer.
         """
-        if self._current is None and self._at_boundary:
-            patience = self._door.idle_timeout if self._phase == IDLE else self._door.header_timeout
-            used_at = self.deadline - patience
+        if self._is_silent:
+            self.deadline = min(self.deadline, monotonic() + self._door.first_timeout)
+        elif self._current is None and self._at_boundary:
+            used_at = self.deadline - (self._door.idle_timeout if self._phase == IDLE else self._door.header_timeout)
             if used_at + LAST_REQUEST_SECONDS <= monotonic():
                 self._close()
             else:
@@ -456,7 +468,9 @@ class ServerConnection(AnswerFraming, asyncio.Protocol):
             self._transport.abort()
         else:
             self._door.count_idle_closed(1)
-            self._close()
+            # Whoever speaks up after all finds the end of the connection and no reset; TLS closes in order itself.
+            ends = self._door.drains and self._is_silent and self._transport.can_write_eof()
+            self._end_sending() if ends else self._close()
 
     def on_look(self) -> None:
         left = peers.is_reset if self._door.half_close else peers.is_gone
