@@ -50,6 +50,31 @@ def statuses(running: GatewayProcess, count: int) -> list[int]:
         return [client.get("/shop/a", header).status for _ in range(count)]
 
 
+LAYERS = """\
+resourcePolicies:
+  - Five: {count: 5, unitTime: 1, timeUnit: day, store: strict}
+subscriptionPolicies:
+  - Three: {count: 3, unitTime: 1, timeUnit: day, store: strict}
+"""
+LAYERED = describe({"/a": {"get": {"x-wso2-throttling-tier": "Five"}}}, base="/shop", title=TITLE, secured=True)
+
+
+def start_layered(gateway: Callable[..., GatewayProcess], urls: Sequence[str], more: str = "") -> GatewayProcess:
+    """With a limit of five for all and one of three for each subscription."""
+    return gateway(LAYERED, files={"policies.yaml": LAYERS}, settings=store_settings(urls, more))
+
+
+def _layered(running: GatewayProcess, application: str, count: int) -> list[int]:
+    with running.connect() as client:
+        return [client.get("/shop/a", token("Three", application)).status for _ in range(count)]
+
+
+def uses_nothing_up(running: GatewayProcess) -> None:
+    """What the subscription refuses leaves the operation's quota alone."""
+    assert _layered(running, "1", 10) == [200] * 3 + [429] * 7
+    assert _layered(running, "2", 3) == [200] * 2 + [429]
+
+
 class Flood:
     """Requests at a steady rate, from several connections to several gateways: `with Flood(…) as flood`."""
 
@@ -77,6 +102,13 @@ class Flood:
         self._over.set()
         for thread in self._threads:
             thread.join()
+
+    def by_window(self, window_s: int) -> list[int]:
+        """What was admitted in each window, as far as the moment of the answer says it."""
+        found: Counter[int] = Counter()
+        for second, count in self.admitted.items():
+            found[second // window_s] += count
+        return [found[number] for number in sorted(found)]
 
     def _send(self, running: GatewayProcess, pause: float, delay: float) -> None:
         header = token()

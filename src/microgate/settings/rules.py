@@ -281,6 +281,21 @@ def revocations(settings: Settings, finder: Finder) -> None:
         finder.found(catalogue.CONTRADICTION, key, f"`{key}` is `closed`, and there is no source of revocations")
 
 
+def limit_stores(settings: Settings, finder: Finder) -> None:
+    """The store of limits has addresses of its kind, which are not repeated: they may hold a password."""
+    key, store = "throttlingConfig.store.urls", settings.throttling.store
+    schemes = {url.partition("://")[0] for url in store.urls}
+    if not schemes <= {"redis", "rediss"} or not all(url.partition("://")[2] for url in store.urls):
+        finder.found(catalogue.ADDRESS, key, f"`{key}` has what is no `redis://` or `rediss://` address")
+    elif len(schemes) > 1:
+        message = f"`{key}` has addresses with TLS and without"
+        finder.found(catalogue.CONTRADICTION, key, message, "write `rediss://` for all, or `redis://`")
+    if "rediss" in schemes and not store.verify_hostname:
+        key = "throttlingConfig.store.verifyHostname"
+        message = f"`{key}` is false, so any trusted certificate passes for the store's"
+        finder.found(catalogue.WEAK, key, message)
+
+
 def _http_address(key: str, url: str, finder: Finder) -> None:
     scheme, _, rest = url.partition("://")
     if scheme not in {"http", "https"} or not rest.partition("/")[0] or " " in rest or "@" in rest.partition("/")[0]:
@@ -359,6 +374,7 @@ RULES: tuple[Rule, ...] = (
     pages,
     name_servers,
     revocations,
+    limit_stores,
     header_names,
     user_rules.users,
     user_rules.user_stores,

@@ -101,7 +101,7 @@ def _flood(gateway, store, *, limit, window_s, seconds):
     # All that comes while nobody has heard yet, and never more than each gateway alone.
     bound = min(limit + rate * STALE_S, len(pair) * limit)
     assert limit * (windows - 2) <= flood.statuses[200] <= bound * windows + 1
-    print(f"admitted {flood.statuses[200]} in {windows} windows of {limit}, at most {bound:.0f} each")
+    print(f"admitted {flood.by_window(window_s)}, at most {bound:.0f} of {limit} in each window")
 
 
 def test_case_48_what_is_admitted_too_much_is_bounded(gateway, store):

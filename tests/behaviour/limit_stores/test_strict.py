@@ -6,19 +6,11 @@ import time
 
 import pytest
 
-from harness.descriptions import describe
-from harness.services.redis import Cluster, Redis
-from harness.shared_limits import TITLE, Flood, start, statuses, store_settings, token
+from harness.services.redis import Redis
+from harness.shared_limits import Flood, start, start_layered, statuses, token, uses_nothing_up
 from harness.waiting import holds_for, wait_until
 
 QUOTA = "{count: 7, unitTime: 1, timeUnit: day, store: strict}"
-LAYERS = """\
-resourcePolicies:
-  - Five: {count: 5, unitTime: 1, timeUnit: day, store: strict}
-subscriptionPolicies:
-  - Three: {count: 3, unitTime: 1, timeUnit: day, store: strict}
-"""
-LAYERED = describe({"/a": {"get": {"x-wso2-throttling-tier": "Five"}}}, base="/shop", title=TITLE, secured=True)
 
 
 @pytest.fixture
@@ -42,19 +34,8 @@ def test_two_gateways_share_a_quota_exactly(store, gateway):
     assert "sesame" not in first.output + second.output
 
 
-def _layered(running, user, count):
-    with running.connect() as client:
-        return [client.get("/shop/a", token("Three", application=user)).status for _ in range(count)]
-
-
-def _uses_nothing_up(running):
-    """What the subscription refuses leaves the resource's quota alone."""
-    assert _layered(running, "1", 10) == [200] * 3 + [429] * 7
-    assert _layered(running, "2", 3) == [200] * 2 + [429]
-
-
 def test_what_one_limit_refuses_uses_no_other_up(store, gateway):
-    _uses_nothing_up(gateway(LAYERED, files={"policies.yaml": LAYERS}, settings=store_settings([store.url])))
+    uses_nothing_up(start_layered(gateway, [store.url]))
 
 
 def test_sliding_windows_and_bursts_are_shared_too(store, gateway):
@@ -98,25 +79,6 @@ def _decisions(running):
         one for one in running.metrics().splitlines() if one.startswith("microgate_limit_store_decisions_total ")
     )
     return int(line.split()[1])
-
-
-def test_in_a_cluster_limits_on_several_nodes_are_taken_together(tmp_path, gateway):
-    with Cluster(tmp_path) as cluster:
-        settings = store_settings(cluster.urls, "cluster = true\nwaitMillis = 500\n")
-        running = gateway(LAYERED, files={"policies.yaml": LAYERS}, settings=settings)
-        _uses_nothing_up(running)
-        fast = "{count: 10, unitTime: 1, timeUnit: day, store: fast}"
-        pair = [start(gateway, fast, cluster.urls, "cluster = true\n") for _ in range(2)]
-        assert statuses(pair[0], 10) == [200] * 10
-        wait_until(lambda: statuses(pair[1], 1) == [429], "the other has heard of it")
-        cluster.nodes[0].kill()
-        wait_until(
-            lambda: statuses(running, 1) and "the store of limits cannot be had" in running.output, "the outage is told"
-        )
-        assert set(statuses(running, 3)) <= {200, 429}
-        cluster.nodes[0].start()
-        wait_until(lambda: "the store of limits is back" in running.output, "it is back", seconds=30)
-        assert "limit_store_absences" in running.metrics()
 
 
 def _flood(store, gateway, seconds):

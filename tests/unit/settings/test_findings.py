@@ -15,7 +15,12 @@ ISSUER = f'[[jwtTokenConfig]]\nissuer = "https://id.example"\n{KEY}\n'
 # Text of a file, the line and code of the one error in it, what it says, and what the hint says.
 FOUND = "[[jwtTokenConfig]]\nissuer = 'https://a/t'\ndiscovery = true\n"
 PAGES = "[corsConfiguration]\ncorsConfigurationEnabled = true\n"
+STORE = "[throttlingConfig.store]\n"
 WRONG = [
+    (f"{STORE}urls = ['http://:hush@a']\n", 2, "MG512", "has what is no `redis://` or `rediss://` address", ""),
+    (f"{STORE}urls = ['redis://']\n", 2, "MG512", "has what is no `redis://` or `rediss://` address", ""),
+    (f"{STORE}urls = ['redis://a', 'rediss://b']\n", 2, "MG507", "addresses with TLS and without", "for all"),
+    (f"{STORE}waitMillis = 0\n", 2, "MG504", "waitMillis", ""),
     (
         "[[mutualSSLConfig.api.certificates]]\nname = 'T'\nversion = '1'\nsubjects = ['me']\n",
         4,

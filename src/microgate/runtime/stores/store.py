@@ -29,7 +29,7 @@ FIRST_RETRY_SECONDS = 0.2
 LONGEST_RETRY_SECONDS = 5.0
 FIRM_SECONDS = 10.0  # after so long in use it is tried again soon
 REFRESH_SECONDS = 1.0  # between two readings of a cluster's map
-MAX_DETOURS = 3
+MAX_DETOURS = 5  # a key that moves may cost three of them, a script that is not known another
 ASKING = pack(b"ASKING")
 
 # Faults after which the connection is of no use.
@@ -126,7 +126,7 @@ class Store:
             if monotonic() >= until:
                 break
             if reply.code == "NOSCRIPT":
-                commands = [pack(b"EVAL", script.text, *words)]
+                commands[-1] = pack(b"EVAL", script.text, *words)
             elif reply.code in {"MOVED", "ASK"} and self._place.cluster:
                 line = await self._redirected(reply, line.address)
                 commands = [ASKING, commands[-1]] if reply.code == "ASK" else commands[-1:]
