@@ -302,7 +302,7 @@ def _throttling(
     plan: model.Plan, settings: Settings, services: Services, metrics: Metrics, watch: Watch
 ) -> ThrottlingContext | None:
     """What limits share; its code is not imported where a project limits nothing."""
-    if not plan.policies:
+    if not plan.policies and services.regions.decisions is None:
         return None
     from microgate.runtime.throttling.context import Links, ThrottlingContext
 
@@ -316,6 +316,7 @@ def _throttling(
         decision_cells=decision_cells,
         watch=watch,
         in_flight=services.regions.in_flight,
+        traffic_manager=services.regions.decisions,
     )
     return ThrottlingContext(plan, settings, services.regions.limits, services.slot, linked)
 

@@ -113,6 +113,12 @@ class BlockList(Message, frozen=True, tag=True, array_like=True):
     blocks: tuple[Block, ...]
 
 
+class ThrottleEvents(Message, frozen=True, tag=True, array_like=True):
+    """Admitted requests that a traffic manager is to count: each a body of a request to it."""
+
+    events: tuple[bytes, ...]
+
+
 class Greeting(Message, frozen=True, tag=True, array_like=True):
     """The steward has begun, or begun anew: workers that serve say `Hello` to it."""
 
@@ -121,7 +127,7 @@ class Drain(Message, frozen=True, tag=True, array_like=True):
     """The supervisor began to stop: readiness fails from now on."""
 
 
-ToSteward = Hello | LogLines | KeyWanted | Drain | SubscriberWanted | LimitsTouched
+ToSteward = Hello | LogLines | KeyWanted | Drain | SubscriberWanted | LimitsTouched | ThrottleEvents
 ToWorker = KeySet | Certificate | Greeting | Drain | Subscriber | SubscribersChanged | BlockList
 
 

@@ -107,7 +107,7 @@ class Linker:
             "removal": key_places.link(self._security, operation),
             "subscription": subscriptions.link(self._security, api, operation),
             "block": self._blocking_stage(api),
-            "throttle": limits,
+            "throttle": self._deciding_stage(api, operation, limits),
             "pace": dues.wait_turn if owes else None,
             "credentials": assertions.link(self._security, api, operation),
         }
@@ -188,6 +188,12 @@ class Linker:
         from microgate.runtime.throttling import stage as throttling
 
         return throttling.link(self._throttling, api, operation)
+
+    def _deciding_stage(self, api: model.Api, operation: model.Operation, limits: Throttle | None) -> Stage | None:
+        """A traffic manager decides before the limits, where there is one, and asks them while it is away."""
+        if self._throttling is None or self._throttling.traffic_manager is None:
+            return limits
+        return self._throttling.traffic_manager.link(api, operation, limits)
 
     def _blocking_stage(self, api: model.Api) -> Stage | None:
         if self.blocks is None:

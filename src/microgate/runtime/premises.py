@@ -22,6 +22,8 @@ from microgate.runtime.throttling import in_flight, table
 from microgate.runtime.tls import ServerTls
 
 if TYPE_CHECKING:
+    import mmap
+
     from microgate.runtime.throttling.state_file import StateFile
     from microgate.runtime.throttling.table import LimitRegion
     from microgate.runtime.worker import Assemble
@@ -68,9 +70,19 @@ def open_premises(settings: Settings, assemble: Assemble, slots: int) -> Premise
             revocations=revocation.make_memory(settings),
             limits=limits,
             in_flight=in_flight.open_in_flight(slots, settings.throttling.max_keys),
+            decisions=_decisions(settings),
         ),
         counts=counts,
     )
+
+
+def _decisions(settings: Settings) -> mmap.mmap | None:
+    """What a traffic manager decides; its code is not imported where the settings name none."""
+    if not settings.throttling.enabled_global_tm_event_publishing:
+        return None
+    from microgate.runtime.throttling.traffic_manager.memory import make_memory
+
+    return make_memory()
 
 
 def _take_up_counts(limits: LimitRegion, path: str) -> StateFile | None:

@@ -21,3 +21,4 @@ class Regions(NamedTuple):
     revocations: mmap.mmap | None = None  # what was revoked
     limits: LimitRegion | None = None  # what callers have used up
     in_flight: LimitRegion | None = None  # what callers have in flight
+    decisions: mmap.mmap | None = None  # what a traffic manager has decided

@@ -64,6 +64,7 @@ def list_jobs(desk: Desk) -> list[Job]:
         *_hub_jobs(desk),
         *certificates.jobs(desk.settings),
         *_blocking_jobs(desk),
+        *_publishing_jobs(desk, counted),
         *observability.jobs(desk.plan, desk.settings, desk.metrics, desk.log_gate),
     ]
 
@@ -92,6 +93,7 @@ def list_leading_jobs(desk: Desk) -> list[Job]:
         *observability.leading_jobs(desk.plan, desk.metrics, desk.ledger, desk.admin, waits),
         *jobs,
         *_limit_jobs(desk),
+        *_following_jobs(desk),
     ]
 
 
@@ -114,6 +116,27 @@ def _limit_jobs(desk: Desk) -> list[Job]:
 
     counted = Metrics(desk.metrics, desk.plan, desk.workers)
     return throttling.jobs(desk.plan, desk.settings, desk.regions, counted)
+
+
+def _publishing_jobs(desk: Desk, counted: Metrics) -> list[Job]:
+    if desk.regions.decisions is None:
+        return []
+    from microgate.runtime import asked_services
+    from microgate.runtime.throttling.traffic_manager import jobs as traffic_manager
+
+    return traffic_manager.publishing_jobs(asked_services.event_receiver(desk.settings), counted.counter)
+
+
+def _following_jobs(desk: Desk) -> list[Job]:
+    memory = desk.regions.decisions
+    if memory is None:
+        return []
+    from microgate.runtime import asked_services
+    from microgate.runtime.throttling.traffic_manager import jobs as traffic_manager
+
+    counted = Metrics(desk.metrics, desk.plan, desk.workers)
+    retriever = asked_services.data_retriever(desk.settings)
+    return traffic_manager.following_jobs(desk.settings, memory, desk.brokers, retriever, counted)
 
 
 class Steward:

@@ -296,6 +296,24 @@ def limit_stores(settings: Settings, finder: Finder) -> None:
         finder.found(catalogue.WEAK, key, message)
 
 
+def traffic_manager(settings: Settings, finder: Finder) -> None:
+    """A traffic manager that is to decide can be told and asked; `jobs.py` of its room looks at the broker's address."""
+    throttling = settings.throttling
+    if not throttling.enabled_global_tm_event_publishing:
+        return
+    for key, url in (
+        ("throttlingConfig.throttleEndpointUrl", throttling.throttle_endpoint_url),
+        ("throttlingConfig.dataRetriever.serverUrl", throttling.data_retriever.server_url),
+    ):
+        _http_address(key, url, finder)
+        if url.startswith("http://") and not _is_loopback(url[7:]):
+            finder.found(catalogue.WEAK, key, f"`{key}` sends a password in the clear", "use https")
+    if ":" not in throttling.throttle_endpoint_base64_header:
+        key = "throttlingConfig.throttleEndpointbase64Header"
+        hint = "write them in plain text, the gateway encodes them"
+        finder.found(catalogue.RANGE, key, f"`{key}` is no `user:password`", hint)
+
+
 def _http_address(key: str, url: str, finder: Finder) -> None:
     scheme, _, rest = url.partition("://")
     if scheme not in {"http", "https"} or not rest.partition("/")[0] or " " in rest or "@" in rest.partition("/")[0]:
@@ -375,6 +393,7 @@ RULES: tuple[Rule, ...] = (
     name_servers,
     revocations,
     limit_stores,
+    traffic_manager,
     header_names,
     user_rules.users,
     user_rules.user_stores,

@@ -4,15 +4,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from microgate.settings.section import Section, acts, later, restricts
+from microgate.settings.section import Section, acts, later
 
 
 class DataRetriever(Section, frozen=True):
     """Key templates and blocking conditions."""
 
-    server_url: Annotated[str, later("where they are")] = "https://localhost:9443/internal/data/v1"
-    username: Annotated[str, later("user there")] = "admin"
-    password: Annotated[str, later("password there", secret=True)] = "admin"  # noqa: S105 - the default of 3.x
+    server_url: Annotated[str, acts("where they are")] = "https://localhost:9443/internal/data/v1"
+    username: Annotated[str, acts("user there")] = "admin"
+    password: Annotated[str, acts("password there", secret=True)] = "admin"  # noqa: S105 - the default of 3.x
 
 
 class NodeLocal(Section, frozen=True):
@@ -76,9 +76,9 @@ class Agent(Section, frozen=True):
 
 
 class Binary(Section, frozen=True):
-    """Events over the binary protocol."""
+    """Events over the binary protocol, which is not spoken: they go over HTTP."""
 
-    enabled: Annotated[bool, later("send them", switch=True)] = True
+    enabled: Annotated[bool, acts("where true, a warning at the start says so", switch=True)] = True
     username: Annotated[str, later("user")] = "admin"
     password: Annotated[str, later("password", secret=True)] = "admin"  # noqa: S105 - the default of 3.x
     url_groups: Annotated[tuple[UrlGroup, ...], later("receivers")] = msgspec.field(name="URLGroup", default=())
@@ -127,22 +127,28 @@ class Throttling(Section, frozen=True):
         str,
         acts("callers that are shut out, a JSON object on each line; read again when it changes, empty for none"),
     ] = ""
-    enabled_global_tm_event_publishing: Annotated[bool, restricts("let a traffic manager decide", switch=True)] = (
+    enabled_global_tm_event_publishing: Annotated[bool, acts("let a traffic manager decide", switch=True)] = (
         msgspec.field(name="enabledGlobalTMEventPublishing", default=False)
     )
-    enable_header_conditions: Annotated[bool, later("tell it the headers")] = False
-    enable_query_param_conditions: Annotated[bool, later("tell it the query")] = False
-    enable_jwt_claim_conditions: Annotated[bool, later("tell it the claims")] = False
+    enable_header_conditions: Annotated[bool, acts("decide by headers, and tell it of them but for credentials")] = (
+        False
+    )
+    enable_query_param_conditions: Annotated[bool, acts("decide by the query, and tell it of it")] = False
+    enable_jwt_claim_conditions: Annotated[bool, acts("decide by the caller's claims, and tell it of them")] = False
     jms_connection_initial_context_factory: Annotated[str, later("Java class of the broker")] = msgspec.field(
         name="jmsConnectioninitialContextFactory", default="wso2mbInitialContextFactory"
     )
-    jms_connection_provider_url: Annotated[str, later("the broker's address", secret=True)] = (
+    jms_connection_provider_url: Annotated[str, acts("the broker that tells decisions", secret=True)] = (
         "amqp://admin:admin@carbon/carbon?brokerlist='tcp://localhost:5672'"
     )
-    jms_connection_username: Annotated[str, later("user at the broker")] = ""
-    jms_connection_password: Annotated[str, later("password at the broker", secret=True)] = ""
-    throttle_endpoint_url: Annotated[str, later("where events go over HTTP")] = "https://localhost:9443/endpoints"
-    throttle_endpoint_base64_header: Annotated[str, later("user and password there", secret=True)] = msgspec.field(
+    jms_connection_username: Annotated[str, acts("user at the broker, empty for the one in the address")] = ""
+    jms_connection_password: Annotated[str, acts("password at the broker", secret=True)] = ""
+    when_broker_down: Annotated[
+        Literal["local", "open", "closed"],
+        acts("while its broker is away: count here by the same policies, let all pass, or refuse all"),
+    ] = "local"
+    throttle_endpoint_url: Annotated[str, acts("where events go over HTTP")] = "https://localhost:9443/endpoints"
+    throttle_endpoint_base64_header: Annotated[str, acts("`user:password` there", secret=True)] = msgspec.field(
         name="throttleEndpointbase64Header", default="admin:admin"
     )
     store: LimitStore = LimitStore()

@@ -93,11 +93,16 @@ class Broker:
 
 
 def jms_map(**members: str | int) -> bytes:
-    """A JMS MapMessage as the client of WSO2's broker writes it: texts, and numbers as longs."""
+    """A JMS MapMessage as the client of WSO2's broker writes it: texts, truths, and numbers as longs."""
     body = struct.pack(">i", len(members))
     for name, value in members.items():
         body += name.encode() + b"\0"
-        body += b"\x07" + struct.pack(">q", value) if isinstance(value, int) else b"\x0a" + value.encode() + b"\0"
+        if isinstance(value, bool):
+            body += b"\x01" + bytes([value])
+        elif isinstance(value, int):
+            body += b"\x07" + struct.pack(">q", value)
+        else:
+            body += b"\x0a" + value.encode() + b"\0"
     return body
 
 

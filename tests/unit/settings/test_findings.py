@@ -181,7 +181,6 @@ WRONG = [
 RESTRICTIONS = [
     "[validationConfig]\nenableRequestValidation = true\n",
     "[validationConfig]\nenableResponseValidation = true\n",
-    "[throttlingConfig]\nenabledGlobalTMEventPublishing = true\n",
     "[mutualSSLConfig]\nprotocolVersions = 'TLSv1.3'\n",
     "[httpClients.proxy]\nenable = true\n",
     "[httpClients.sslConfig]\ntrustStorePath = 'x.p12'\n",

@@ -54,6 +54,11 @@ _COUNTER_HELP = {
     "limit_store_absences": "Requests that should have been, and were not because the store could not be had.",
     "limit_counts_shared": "Times a count was told to the other gateways over the store.",
     "limit_counts_unshared": "Times a count was not told, because too many waited for their turn.",
+    "throttle_events_sent": "Events of admitted requests that the traffic manager has taken.",
+    "throttle_events_dropped": "Events of admitted requests that found no room on their way, or waited too long.",
+    "throttle_events_failed": "Events of admitted requests that the traffic manager refused or did not answer.",
+    "throttle_decisions_misread": "Messages and entries of the traffic manager that cannot be read.",
+    "throttle_decisions_refused": "Decisions, key templates and blocks of the traffic manager for which there was no room.",
     "proofs_without_room": "Proofs of possession that were refused because a worker remembers as many as it can.",
 }
 assert set(_COUNTER_HELP) == set(COUNTERS)
@@ -66,6 +71,7 @@ _GAUGE_HELP = {
     "token_verdict_bytes": "Memory that is reckoned for them.",
     "revocations": "Revocations in force.",
     "limit_keys": "Keys of rate limits that are counted.",
+    "throttle_decisions": "Keys that the traffic manager has decided on.",
     "adaptive_limits": "Requests that adaptive bounds let wait for backends, summed over the operations that were asked for.",
     "overloaded_workers": "Workers that refuse requests for want of room.",
     "limit_stores_away": "Processes that cannot reach the store of limits.",

@@ -74,6 +74,11 @@ COUNTERS = (
     "limit_store_absences",
     "limit_counts_shared",
     "limit_counts_unshared",
+    "throttle_events_sent",
+    "throttle_events_dropped",
+    "throttle_events_failed",
+    "throttle_decisions_misread",
+    "throttle_decisions_refused",
 )
 GAUGES = (
     "active_requests",  # changed by `beginner` and `recorder`
@@ -83,6 +88,7 @@ GAUGES = (
     "token_verdict_bytes",
     "revocations",
     "limit_keys",
+    "throttle_decisions",
     "adaptive_limits",
     "overloaded_workers",
     "limit_stores_away",

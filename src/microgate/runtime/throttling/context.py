@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from microgate.runtime.protocols.deadlines import Watch
     from microgate.runtime.throttling.stores.placing import Stores
     from microgate.runtime.throttling.table import LimitRegion
+    from microgate.runtime.throttling.traffic_manager.memory import Region
+    from microgate.runtime.throttling.traffic_manager.stage import TrafficManager
     from microgate.settings.model import Settings
 
 _UNREAD_BYTES = 64
@@ -45,6 +47,7 @@ class Links(NamedTuple):
     decision_cells: dict[tuple[str, str], int]
     watch: Watch
     in_flight: LimitRegion | None
+    traffic_manager: Region | None = None  # what it has decided
 
 
 class ThrottlingContext:
@@ -69,6 +72,7 @@ class ThrottlingContext:
         self._limits: dict[tuple[str, str], Limit | None] = {}
         self.table.claim()
         self.stores = self.counting.stores = _stores(plan, settings, self.table, linked)
+        self.traffic_manager = _traffic_manager(settings, linked)
 
     def has(self, level: str) -> bool:
         """Whether the project has policies of which this level could use one."""
@@ -90,6 +94,8 @@ class ThrottlingContext:
         self.counting.leave()
         if self.stores is not None:
             self.stores.close()
+        if self.traffic_manager is not None:
+            self.traffic_manager.close()
 
 
 def _stores(plan: Plan, settings: Settings, table: Table, linked: Links | None) -> Stores | None:
@@ -99,3 +105,12 @@ def _stores(plan: Plan, settings: Settings, table: Table, linked: Links | None) 
     from microgate.runtime.throttling.stores.placing import Stores
 
     return Stores(plan, settings.throttling.store, table, linked)
+
+
+def _traffic_manager(settings: Settings, linked: Links | None) -> TrafficManager | None:
+    """Who decides in place of the counts; None, and not imported, where the settings name nobody."""
+    if linked is None or linked.traffic_manager is None:
+        return None
+    from microgate.runtime.throttling.traffic_manager.stage import TrafficManager
+
+    return TrafficManager(settings, linked.traffic_manager, linked.loop, linked.channel, linked.counter)

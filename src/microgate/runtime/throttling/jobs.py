@@ -73,6 +73,10 @@ def prove(settings: Settings, plan: Plan) -> None:
         from microgate.runtime.throttling import blocking_file
 
         blocking_file.prove(settings)
+    if settings.throttling.enabled_global_tm_event_publishing:
+        from microgate.runtime.throttling.traffic_manager import jobs as traffic_manager
+
+        traffic_manager.prove(settings)
 
 
 def _sharing_jobs(plan: Plan, settings: Settings, region: LimitRegion, metrics: Metrics) -> list[Job]:

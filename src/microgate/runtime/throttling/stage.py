@@ -61,6 +61,8 @@ class Throttle:
         self._decisions = context.decisions
         self._operation = operation
         self._shared = context.settings.compatibility.shared_default_tier
+        # A traffic manager has tiers of its own; what is counted while it is away has those of the project alone.
+        self._knows_all_tiers = context.traffic_manager is None
         self._strangers: dict[str, Callers] = {}
         self._missing: set[str] = set()
         self._own = Callers([], -1, -1)  # the counters of the operation itself
@@ -200,7 +202,7 @@ class Throttle:
         for level, one in named:
             if one is None or one.tier == levels.UNLIMITED or not self._context.has(level):
                 continue
-            if self._context.limit(level, one.tier) is None and one.tier != levels.DEFAULT:
+            if self._context.limit(level, one.tier) is None and one.tier != levels.DEFAULT and self._knows_all_tiers:
                 return self._miss(level, one.tier)
             parts += self._part(level, one)
         found = Callers(parts, self._own.epoch, self._own.turns)

@@ -182,6 +182,7 @@ def load(settings: Settings, plan: Plan | None, channel: Channel | None) -> Subs
 
         hub = HubRecords(channel)
     tiers = plan is not None and any(policy.level in _TIER_LEVELS for policy in plan.policies)
+    tiers |= settings.throttling.enabled_global_tm_event_publishing  # whose traffic manager is told of them
     wanted = demanded or tiers or project is not None or hub is not None
     return Subscriptions(settings, project, hub) if wanted else None
 

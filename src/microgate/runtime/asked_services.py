@@ -1,0 +1,68 @@
+"""Calls of the steward to services of the settings, for rooms that know no HTTP client of their own."""
+
+from __future__ import annotations
+
+import base64
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from microgate.runtime.security.calls import Service, ServiceError
+from microgate.runtime.security.fetch import Question, make_tls
+from microgate.runtime.throttling.traffic_manager.asking import NoAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from ssl import SSLContext
+
+    from microgate.runtime.throttling.traffic_manager.asking import Ask
+    from microgate.settings.model import Settings
+
+TIMEOUT_SECONDS = 5.0
+MAX_ANSWER_BYTES = 4 << 20
+
+
+class Asked(NamedTuple):
+    """A service, and the trust with which others are to be reached too."""
+
+    ask: Ask
+    make_tls: Callable[[], SSLContext]
+
+
+def event_receiver(settings: Settings) -> Ask:
+    """Where a traffic manager takes events."""
+    throttling = settings.throttling
+    login = throttling.throttle_endpoint_base64_header
+    return _asker(settings, "traffic manager's receiver", throttling.throttle_endpoint_url, login)
+
+
+def data_retriever(settings: Settings) -> Asked:
+    """Where a traffic manager lists key templates and blocks."""
+    configured = settings.throttling.data_retriever
+    login = f"{configured.username}:{configured.password}"
+    return Asked(_asker(settings, "traffic manager's data", configured.server_url, login), partial(make_tls, settings))
+
+
+def _asker(settings: Settings, name: str, url: str, login: str) -> Ask:
+    """Asks below an http or https address, with `login` (`user:password`) as Basic; `name` is how logs call the service."""
+    base = url.rstrip("/")
+    service = Service(name, base, partial(make_tls, settings), timeout_s=TIMEOUT_SECONDS)
+    credentials = base64.b64encode(login.encode()).decode()
+    headers = (("Authorization", f"Basic {credentials}"), ("Accept", "application/json"))
+    path = urlsplit(base).path
+
+    async def ask(below: str, body: bytes) -> tuple[int, bytes]:
+        question = Question(
+            method="POST" if body else "GET",
+            headers=(*headers, ("Content-Type", "application/json")) if body else headers,
+            body=body,
+            target=f"{path}/{below}",
+            max_bytes=MAX_ANSWER_BYTES,
+        )
+        try:
+            reply = await service.call(question)
+        except ServiceError as error:
+            raise NoAnswer(f"the {name} {error}") from None
+        return reply.status, reply.body
+
+    return ask
