@@ -100,7 +100,7 @@ class LimitStore(Section, frozen=True):
     ca_file: Annotated[str, acts("PEM file with the authorities that `rediss://` trusts; empty for the system's")] = ""
     verify_hostname: Annotated[bool, acts("the certificate has to name the host of the address")] = True
     prefix: Annotated[str, acts("what its keys begin with; gateways with the same one count together")] = "microgate:"
-    wait_millis: Annotated[int, acts("how long a request waits for a decision at most", low=1, high=10_000)] = 50
+    wait_millis: Annotated[int, acts("how long a request waits for a decision at most", low=1, high=4_000)] = 50
     when_down: Annotated[
         Literal["open", "closed", "local"],
         acts("while it is away: uncounted requests pass, are refused with 503, or each gateway counts alone"),

@@ -7,6 +7,7 @@ lines and chooses among them.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections import deque
 from typing import TYPE_CHECKING, cast
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_WAITING = 8_192  # commands without an answer yet
 MAX_UNSENT_BYTES = 4 << 20
+KEEPALIVE_SECONDS = 30
 
 
 class StoreError(Exception):
@@ -69,6 +71,12 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        # A line that nobody uses for long would else be forgotten on the way, and the next request wait in vain.
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_SECONDS)
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -63,6 +63,7 @@ class StoreThrottle(Throttle):
         return self._ask(exchange, near, stored, stores.store)
 
     async def _ask(self, exchange: Exchange, near: list[Bound], stored: list[Bound], store: Store) -> Fault | None:
+        turns = self._table.turns
         try:
             verdicts = await _decide(store, [_counter(bound) for bound in stored], self._cost)
         except StoreError:
@@ -86,9 +87,10 @@ class StoreThrottle(Throttle):
                 return bound.limit.refuse(bound.counter, now)
             if left < least:
                 least, tightest = left, bound
-        with self._table.locked():
-            for bound in stored:
-                _counter(bound).local.take(now, self._cost)
+        if turns == self._table.turns:  # else the column is a successor's by now
+            with self._table.locked():
+                for bound in stored:
+                    _counter(bound).local.take(now, self._cost)
         exchange.quota = (tightest, least, now, over)
         return None
 
