@@ -26,6 +26,7 @@ COMMANDS = (
     "run",
     "routes",
     "limits",
+    "simulate",
     "inspect",
     "token",
     "key",

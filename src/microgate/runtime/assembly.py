@@ -306,19 +306,18 @@ def _throttling(
         return None
     from microgate.runtime.throttling.context import Links, ThrottlingContext
 
-    decisions, decision_cells = metrics.decisions()
     linked = Links(
         loop=services.loop,
         channel=services.channel,
         counter=metrics.counter,
         gauge=metrics.gauge,
-        decisions=decisions,
-        decision_cells=decision_cells,
         watch=watch,
         in_flight=services.regions.in_flight,
         traffic_manager=services.regions.decisions,
     )
-    return ThrottlingContext(plan, settings, services.regions.limits, services.slot, linked)
+    context = ThrottlingContext(plan, settings, services.regions.limits, services.slot, linked)
+    context.count_in(*metrics.decisions())
+    return context
 
 
 def _blocks(plan: model.Plan, settings: Settings, services: Services) -> Blocks | None:

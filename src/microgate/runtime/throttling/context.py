@@ -35,16 +35,12 @@ _SPACES = {
 
 
 class Links(NamedTuple):
-    """What a worker lends to limits: its loop, its channel to the steward, its metrics by name, and the words in which
-    decisions are counted, with the first one of each level and policy.
-    """
+    """What a worker lends to whoever works aside: its loop, its channel to the steward, and its metrics by name."""
 
     loop: AbstractEventLoop
     channel: Channel
     counter: Callable[[str], Callable[[int], None]]
     gauge: Callable[[str], Callable[[int], None]]
-    decisions: memoryview[int]
-    decision_cells: dict[tuple[str, str], int]
     watch: Watch
     in_flight: LimitRegion | None
     traffic_manager: Region | None = None  # what it has decided
@@ -54,25 +50,35 @@ class ThrottlingContext:
     """`slot` is the worker's; `region` is None where nothing is shared."""
 
     def __init__(
-        self, plan: Plan, settings: Settings, region: LimitRegion | None, slot: int, linked: Links | None = None
+        self,
+        plan: Plan,
+        settings: Settings,
+        region: LimitRegion | None,
+        slot: int,
+        linked: Links | None = None,
+        moment: Callable[[], float] | None = None,
     ) -> None:
-        """`linked` is None where nothing is told to anybody, as in tests of counters."""
+        """`linked` is None where nothing is told to anybody, as in tests of counters; `moment` is a clock in place of ours."""
         self.plan = plan
         self.settings = settings
         self.table = Table(region or open_region(1, OWN_CAPACITY), slot)
-        self.clock = LimitClock(self.table)
+        self.clock = LimitClock(self.table) if moment is None else LimitClock(self.table, moment, moment)
         self.counting = Counting(self.table, self.clock, linked and linked.in_flight)
         self.watch = linked and linked.watch  # which lets bodies go on that flow slowly
-        # Without a worker nobody reads what is counted here.
-        self.decisions = memoryview(bytearray(_UNREAD_BYTES)).cast("q") if linked is None else linked.decisions
-        self._decision_cells = {("", ""): 0} if linked is None else linked.decision_cells
-        self.counting.unread_cell = self._decision_cells["", ""]
         self._policies = {(policy.level, policy.name): policy for policy in plan.policies}
         self._spaces = {policy.level for policy in plan.policies}
         self._limits: dict[tuple[str, str], Limit | None] = {}
+        self.decisions: memoryview[int]
+        self.count_in(memoryview(bytearray(_UNREAD_BYTES)).cast("q"), {("", ""): 0})
         self.table.claim()
         self.stores = self.counting.stores = _stores(plan, settings, self.table, linked)
         self.traffic_manager = _traffic_manager(settings, linked)
+
+    def count_in(self, cells: memoryview[int], places: dict[tuple[str, str], int]) -> None:
+        """Count decisions in these words; `places` has the first one of each level and policy, and one that nobody reads."""
+        self.decisions = cells
+        self._places = places
+        self.counting.unread_cell = places["", ""]
 
     def has(self, level: str) -> bool:
         """Whether the project has policies of which this level could use one."""
@@ -82,7 +88,7 @@ class ThrottlingContext:
         """The limit of a tier, None where the project has no such policy."""
         if (level, tier) not in self._limits:
             policy = self._policies.get((_SPACES[level], tier))
-            cell = self._decision_cells.get((level, tier), self.counting.unread_cell)
+            cell = self._places.get((level, tier), self.counting.unread_cell)
             self._limits[level, tier] = None if policy is None else Limit(policy, level, self.counting, cell)
         return self._limits[level, tier]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from itertools import chain
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from microgate.runtime import faults
@@ -59,6 +58,7 @@ class Throttle:
         self._api = api
         self._cost = operation.cost
         self._decisions = context.decisions
+        self._moment = context.clock.monotonic
         self._operation = operation
         self._shared = context.settings.compatibility.shared_default_tier
         # A traffic manager has tiers of its own; what is counted while it is away has those of the project alone.
@@ -124,7 +124,7 @@ class Throttle:
         return bounds
 
     def _take(self, exchange: Exchange, first: Sequence[Bound], then: Sequence[Bound]) -> Decision:
-        now = monotonic()
+        now = self._moment()
         cost = self._cost
         decisions = self._decisions
         least, tightest = PLENTY, None
@@ -151,9 +151,11 @@ class Throttle:
     def exceed(self, bound: Bound, now: float, over: tuple[Bound, ...]) -> bool:
         """Account for a request for which a limit has nothing left; whether it passes all the same."""
         limit = bound.limit
-        if all(other.limit is not limit for other in over):  # the quota and the burst of a policy are one limit
+        # The quota and the burst of a policy are one limit.
+        if not over or all(other.limit is not limit for other in over):
             self._decisions[limit.over_cell] += 1
-            limit.tell_shadow(bound.name, now)
+            if limit.soft:
+                limit.tell_shadow(bound.name, now)
         return limit.soft
 
     def _give_back(self, asked: Iterable[Bound], refusing: Bound, over: tuple[Bound, ...]) -> None:
@@ -161,7 +163,7 @@ class Throttle:
         for bound in asked:
             if bound is refusing:
                 return
-            if bound not in over:
+            if not over or bound not in over:
                 bound.counter.give_back(self._cost)
 
     # Finding counters.
