@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from harness.backend import respond
 from harness.services.redis import Redis
 from harness.shared_limits import Flood, start, statuses
 from harness.waiting import holds_for, wait_until
@@ -69,6 +70,26 @@ def test_a_store_that_lost_or_garbled_its_counts_is_told_them_again(store, gatew
         wait_until(lambda: client.type(key) == b"hash" and b"41" in client.hvals(key), "the count is told again")
     assert _hears(second, "the first") <= 60 - 41 + 5
     assert [running.output.count("cannot be had") for running in (first, second)] == [0, 0]
+
+
+def test_what_an_answer_weighs_is_known_to_all(store, gateway, backend):
+    """Answers with 404 count for nothing, those with 200 for two."""
+    policy = '{count: 8, unitTime: 1, timeUnit: day, weights: {"404": 0, "200": 2}, store: fast}'
+    pair = [start(gateway, policy, [store.url]) for _ in range(2)]
+    backend.script = respond(b"", status="404 Not Found")
+    assert statuses(pair[0], 4) == [404] * 4
+    wait_until(lambda: _counted(store) == 0, "what counts for nothing is given back")
+    backend.script = respond(b"")
+    assert statuses(pair[0], 4)[:3] == [200] * 3
+    wait_until(lambda: _counted(store) in {6, 8}, "what counts for two is counted so")
+    wait_until(lambda: statuses(pair[1], 1) == [429], "the other hears of it")
+
+
+def _counted(store):
+    """What all gateways together have counted in the one key."""
+    with store.client() as client:
+        (key,) = client.keys() or [b""]
+        return sum(map(int, client.hvals(key)))
 
 
 def test_a_count_outlives_a_dead_steward(store, gateway):

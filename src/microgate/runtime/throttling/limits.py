@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from microgate.runtime.exchange import Exchange
     from microgate.runtime.throttling.clock import LimitClock
     from microgate.runtime.throttling.dues import Due
+    from microgate.runtime.throttling.stores.counters import SharedCounter, StoredCounter
     from microgate.runtime.throttling.stores.placing import Stores
     from microgate.runtime.throttling.table import LimitRegion, Table
+    from microgate.runtime.throttling.weights import Adjustable
 
 OWN_CAPACITY = 10_000  # keys, where no memory is shared
 
@@ -162,11 +164,13 @@ class Limit:
             form = SlidingCounter if quota.sliding else FixedCounter
             key = digest("sliding" if quota.sliding else "fixed", str(quota.window_s), *parts)
             counter = form(table, key, quota.count, self._counting.window(quota.window_s))
-            found.append(_Made(self._placed(counter, key), b";w=%d" % quota.window_s, self._weighing(counter)))
+            placed = self._placed(counter, key)
+            found.append(_Made(placed, b";w=%d" % quota.window_s, self._weighing(placed)))
         if burst is not None:
             key = digest("burst", str(burst.size), str(burst.count), str(burst.window_s), *parts)
             bucket = BucketCounter(table, key, burst.size, burst.count, burst.window_s)
-            found.append(_Made(self._placed(bucket, key), b";w=%d" % burst.window_s, self._weighing(bucket)))
+            placed = self._placed(bucket, key)
+            found.append(_Made(placed, b";w=%d" % burst.window_s, self._weighing(placed)))
         if allowance.concurrency is not None:
             key = digest("in flight", *parts)
             places = InFlightCounter(self._counting.in_flight, key, allowance.concurrency)
@@ -184,12 +188,12 @@ class Limit:
             return Pace(table, key, bandwidth, holds=not self.soft)
         return Allotment(table, key, bandwidth, self._counting.window(bandwidth.window_s))
 
-    def _placed(self, counter: Single, key: bytes) -> Counter:
+    def _placed(self, counter: Single, key: bytes) -> Single | SharedCounter | StoredCounter:
         """The counter itself, or one that has other gateways know what it counts."""
         stores = self._counting.stores
         return counter if stores is None else stores.place(counter, key, self.policy.store, soft=self.soft)
 
-    def _weighing(self, counter: Single) -> Weighing | None:
+    def _weighing(self, counter: Adjustable) -> Weighing | None:
         return None if self._weights is None else Weighing(counter, self._weights, self._counting.table)
 
     def _bind_one(self, made: _Made, name: str, cell: int) -> Bound:

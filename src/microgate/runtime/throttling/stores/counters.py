@@ -52,6 +52,10 @@ class StoredCounter:
     def give_back(self, cost: int) -> None:
         """Nothing: it is only taken once nobody before it refuses, and then all or none."""
 
+    def adjust(self, taken_at: float, now: float, difference: int) -> None:
+        """Of what counts along alone: the build allows no weights where the store's decision is final."""
+        self.local.adjust(taken_at, now, difference)
+
     def tell_wait(self, now: float, wait_ms: int) -> None:
         self._until = now + wait_ms / 1000
 
@@ -62,13 +66,20 @@ class StoredCounter:
 class SharedCounter:
     """Decides as the counter that it stands for, and notes that the row has something to tell other gateways."""
 
-    __slots__ = ("give_back", "limit", "take", "wait_s")
+    __slots__ = ("_counter", "_rows", "_touched", "give_back", "limit", "take", "wait_s")
 
     def __init__(self, counter: FixedCounter | SlidingCounter, rows: tuple[int, ...], touched: set[int]) -> None:
         self.limit = counter.limit
         self.give_back = counter.give_back
         self.wait_s = counter.wait_s
         self.take = _noting(counter.take, rows, touched)
+        self._counter = counter
+        self._rows = rows
+        self._touched = touched
+
+    def adjust(self, taken_at: float, now: float, difference: int) -> None:
+        self._touched.update(self._rows)
+        self._counter.adjust(taken_at, now, difference)
 
 
 def _noting(take: Callable[[float, int], int], rows: tuple[int, ...], touched: set[int]) -> Callable[[float, int], int]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from microgate.plan.model import Api, Operation, Plan
     from microgate.runtime.stores.store import Store
     from microgate.runtime.throttling.context import Links, ThrottlingContext
-    from microgate.runtime.throttling.limits import Counter, Single
+    from microgate.runtime.throttling.limits import Single
     from microgate.runtime.throttling.table import Table
     from microgate.settings.throttling import LimitStore
 
@@ -42,7 +42,7 @@ class Stores:
             drop = linked.counter("limit_counts_unshared")
             self._touches = Touches(linked.loop, linked.channel, interval_s, drop)
 
-    def place(self, counter: Single, key: bytes, store: str, *, soft: bool) -> Counter:
+    def place(self, counter: Single, key: bytes, store: str, *, soft: bool) -> Single | SharedCounter | StoredCounter:
         """The counter of a key as its policy's store has it. Bursts of `fast` policies stay on each gateway."""
         if store == places.STRICT:
             return StoredCounter(counter, b"%bstrict:%b" % (self._prefix, key.hex().encode()), soft=soft)
