@@ -80,3 +80,16 @@ def test_a_cost_is_weighed_whole(gateway, backend):
     running = gateway(describe({"/a": {"get": TIER | {"x-microgate-throttling-cost": 4}}}), files=policies())
     answer(backend, 500)
     assert [left(running) for _ in range(4)] == [6] * 4
+
+
+def test_tokens_of_a_burst_are_weighed_too(gateway, backend):
+    files = {
+        "policies.yaml": "resourcePolicies:\n"
+        "  - Ten: {burst: {size: 10, count: 1, unitTime: 1, timeUnit: day}, weights: {5xx: 0, '404': 3}}\n"
+    }
+    running = gateway(describe({"/a": {"get": TIER}}), files=files)
+    found = []
+    for status in (200, 503, 404, 200):
+        answer(backend, status)
+        found.append(left(running))
+    assert found == [9, 8, 8, 5]

@@ -338,6 +338,8 @@ class Exchange:
             upstream.send_end(self.trailers)
         elif self.expects_continue:
             self.downstream.expect_continue()
+        if self.holds & HELD_BY_RATE:
+            upstream.expect_late(self.dues.deadline)
 
     def on_answer(self, status: int, start: bytes, lines: Lines, body: bytes) -> None:
         """The backend's whole answer, come in one piece; `start` is the status line as it came."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from microgate.runtime.throttling.windows import Window
 
 BURST_SECONDS = 0.1  # of a pace, that pass at once; longer than a watch takes to let bodies go on
-PIECE_SECONDS = 0.025  # of a pace, that may be counted later
+PIECE_SECONDS = 0.025  # of a pace, that are read at a time and may be counted later
 MAX_TURN_SECONDS = 10.0  # who would have to wait longer for its turn is refused
 
 _MICROSECONDS = 1_000_000
@@ -28,7 +28,7 @@ _MICROSECONDS = 1_000_000
 class _Measured:
     """A key in the table. A stream may outlive the row and the column that it began with, so both are looked at each time."""
 
-    __slots__ = ("_epoch", "_table", "_turns", "comes", "goes", "grain", "key", "limit", "paced")
+    __slots__ = ("_epoch", "_table", "_turns", "comes", "goes", "grain", "key", "limit", "paced", "piece")
 
     def __init__(self, table: Table, key: bytes, bandwidth: Bandwidth) -> None:
         self._table = table
@@ -59,6 +59,7 @@ class Allotment(_Measured):
         self._window = window
         self.grain = min(GRAIN_BYTES, bandwidth.bytes)
         self.paced = False
+        self.piece = PLENTY
         self._counter: FixedCounter
 
     def _present(self) -> FixedCounter:
@@ -99,7 +100,8 @@ class Pace(_Measured):
         # What passes at once is part of what may pass in a window.
         seconds = bandwidth.window_s + BURST_SECONDS
         self._byte_us = seconds * _MICROSECONDS / bandwidth.bytes
-        self.grain = max(1, min(GRAIN_BYTES, int(PIECE_SECONDS * bandwidth.bytes / seconds)))
+        self.piece = max(1, int(PIECE_SECONDS * bandwidth.bytes / seconds))
+        self.grain = min(GRAIN_BYTES, self.piece)
         self.paced = holds
         self._kind = meta(bandwidth.window_s, bucket=True)
         self._cell = 0

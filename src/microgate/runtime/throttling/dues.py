@@ -43,6 +43,7 @@ class Meter(Protocol):
     comes: bool  # bodies of requests count
     goes: bool  # bodies of answers count
     paced: bool
+    piece: int  # bytes that are read at a time where it is paced
 
     def add(self, now: float, amount: int) -> None: ...
     def until(self, now: float) -> float:
@@ -144,7 +145,7 @@ class Dues:
         if not self.paces:
             return beyond
         # Readers take half of the room at a time.
-        most = 2 * min(meter.grain for meter in self.paces)
+        most = 2 * min(meter.piece for meter in self.paces)
         return lambda: min(most, beyond())
 
     def wait(self, now: float) -> float:

@@ -77,6 +77,11 @@ class InFlight:
         with self.table.locked():
             return self._bury()
 
+    @property
+    def is_alone(self) -> bool:
+        """It has no column."""
+        return self._column < 0
+
     def leave(self) -> None:
         """Nothing is in flight here any more: the column is for others."""
         if self._column >= 0:
@@ -84,15 +89,14 @@ class InFlight:
                 self._owners[self._column] = ((self._base >> _LIFE_BITS) + 1) << _LIFE_BITS
             self._column = -1
 
-    def enter(self, row: int) -> int:
-        """Count one more; how many there are with it."""
+    def enter(self, row: int) -> None:
+        """Count one more."""
         if self._column < 0:
             self._alone[row] = self._alone.get(row, 0) + 1
-        else:
-            cell = row + CELLS + self._column
-            word = self.table.cells[cell]
-            self.table.cells[cell] = max(word, self._base) + 1
-        return self.count(row)
+            return
+        cells, cell, base = self.table.cells, row + CELLS + self._column, self._base
+        word = cells[cell]
+        cells[cell] = (word if word > base else base) + 1  # noqa: FURB136 - `max` costs a call
 
     def exit(self, row: int) -> None:
         """One less; never below none."""
@@ -119,7 +123,7 @@ class InFlight:
 class InFlightCounter:
     """So many at one time, for one key. It counts requests, whatever they cost."""
 
-    __slots__ = ("_epoch", "_in_flight", "_key", "_row", "limit")
+    __slots__ = ("_epoch", "_in_flight", "_key", "_row", "_view", "limit")
 
     def __init__(self, in_flight: InFlight, key: bytes, limit: int) -> None:
         self._in_flight = in_flight
@@ -129,15 +133,24 @@ class InFlightCounter:
 
     def _find(self) -> None:
         # The row of a key with requests in flight is never let go of, so it is the same whenever one ends.
-        self._epoch = self._in_flight.table.cells[EPOCH]
-        self._row = self._in_flight.table.find(self._key, _KIND)
+        table = self._in_flight.table
+        self._epoch = table.cells[EPOCH]
+        self._row = table.find(self._key, _KIND)
+        self._view = table.counts(self._row)
 
     def take(self, now: float, cost: int) -> int:
         """Below zero, and nothing taken, where it would be one too many."""
         in_flight = self._in_flight
         if in_flight.table.cells[EPOCH] != self._epoch:
             self._find()
-        if in_flight.enter(self._row) <= self.limit:
+        in_flight.enter(self._row)
+        total = 0
+        for word in self._view.tolist():
+            total += word & _COUNT
+        # What the dead have left may be in it, but nothing is missing unless this process has no column.
+        if total <= self.limit and not in_flight.is_alone:
+            return PLENTY
+        if in_flight.count(self._row) <= self.limit:
             return PLENTY
         if in_flight.found_dead(now) and in_flight.count(self._row) <= self.limit:
             return PLENTY
@@ -156,8 +169,8 @@ class InFlightCounter:
 
 
 def is_idle(words: list[int], owners: list[int]) -> bool:
-    """Whether nothing of a row's key is in flight."""
-    return all(
+    """Whether nothing of a row's key is in flight. The row of the owners never is: lives would begin anew."""
+    return words != owners and all(
         word >> _LIFE_BITS != owner >> _LIFE_BITS or not word & _COUNT
         for word, owner in zip(words, owners, strict=True)
     )
