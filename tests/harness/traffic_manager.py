@@ -25,7 +25,7 @@ LOGIN = "tm:s3cret-of-tm"
 class TrafficManager:
     """`settings` names it to a gateway; `events` are the payloads that it was told."""
 
-    def __init__(self, backend: Backend, broker: Broker, *, more: str = "") -> None:
+    def __init__(self, backend: Backend, broker: Broker, *, more: str = "", binary: str = "false") -> None:
         self.broker = broker
         self.events: list[dict[str, Any]] = []
         self.logins: set[str | None] = set()
@@ -51,7 +51,7 @@ serverUrl = "{backend.url}/tm/data"
 username = "tm"
 password = "s3cret-of-tm"
 [throttlingConfig.binary]
-enabled = false
+enabled = {binary}
 """
 
     def _lists(self, talk: Talk) -> None:

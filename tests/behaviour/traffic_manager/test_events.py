@@ -65,6 +65,13 @@ def test_each_admitted_request_is_told_once(shop):
     assert [event["userId"] for event in events].count("bob") == 6
 
 
+def test_where_the_binary_protocol_is_asked_for_http_is_used_and_a_warning_says_so(shop):
+    running = shop(binary="true")
+    assert running.answers(running.token()) == {GOOD}
+    wait_until(lambda: len(running.manager.events) == 6, "events come over HTTP")
+    assert running.gateway.output.count("`throttlingConfig.binary` asks for the binary protocol") == 1
+
+
 def test_properties_are_told_as_the_settings_have_it_and_credentials_never(shop):
     switches = "enableHeaderConditions = true\nenableQueryParamConditions = true\nenableJwtClaimConditions = true\n"
     running = shop(settings=switches)

@@ -41,8 +41,9 @@ HEARING_SECONDS = 1.0  # the start waits so long for the broker, so that nothing
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 15.0
 MAX_MEANWHILE = 10_000  # messages while the lists are fetched
-# After the broker was away, what was decided meanwhile is not told again; a minute is the window of most policies.
+# What was decided before somebody listened is not told again; a minute is the window of most policies.
 SETTLE_MS = 60_000
+BYTES_PER_SECOND = 4 << 20  # of rules that workers are given to read
 
 log = logging.getLogger("microgate.throttling")
 
@@ -94,8 +95,8 @@ class Following:
             log.info("the traffic manager's broker is there: it decides")
         elif self._trouble:
             log.warning("the traffic manager's broker is there again: it decides")
-        was_down, self._trouble = bool(self._trouble), ""
-        self._memory.cells[ALONE_UNTIL] = int(time() * 1000) + SETTLE_MS if was_down else 0
+        self._trouble = ""
+        self._memory.cells[ALONE_UNTIL] = int(time() * 1000) + SETTLE_MS
         self._fetch.set()
 
     def down(self, why: str) -> None:
@@ -157,7 +158,7 @@ class Following:
                 self._memory.write_rules(text)
             else:
                 self._refuse()
-            await asyncio.sleep(WRITE_SECONDS)
+            await asyncio.sleep(WRITE_SECONDS + len(text) / BYTES_PER_SECOND)
 
     async def keep_room(self) -> None:
         """Let go of what is over."""

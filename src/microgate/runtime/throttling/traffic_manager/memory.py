@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from time import time
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from microgate.errors import StartError
 from microgate.runtime.shared_memory import make_region
@@ -60,6 +60,20 @@ def begin(region: Region) -> None:
         cells[ALONE_UNTIL] = FOREVER
 
 
+class Place(NamedTuple):
+    """Where a key is looked for: the first cell of its own row, and the words of its digest."""
+
+    cell: int
+    high: int
+    low: int
+
+
+def place_of(key: bytes) -> Place:
+    """The place of a key with this digest, of 16 bytes."""
+    high, low = _unpack(key)
+    return Place(_HEAD_WORDS + (low % _ROWS) * _ROW_WORDS, high | 1, low)
+
+
 class Decisions:
     """The reader's side. Times are milliseconds since 1970."""
 
@@ -68,20 +82,22 @@ class Decisions:
         self.cells: memoryview[int] = whole[:_TABLE_BYTES].cast("Q")
         self._texts = whole[_TABLE_BYTES:]
 
-    def until(self, key: bytes) -> int:
-        """Until when the key with this digest is throttled; 0 where nothing was said of it."""
+    def until(self, place: Place) -> int:
+        """Until when the key of this place is throttled; 0 where nothing was said of it."""
         cells = self.cells
-        row = self._find(key)
+        cell, high, _ = place
+        if cells[cell] == _NEVER:
+            return 0
+        row = self._find(place)
         if row < 0:
             return 0
         until = cells[row + _UNTIL]
         # Another key may have taken the row over meanwhile.
-        return int(until) if cells[row] == _unpack(key)[0] | 1 else 0
+        return int(until) if cells[row] == high else 0
 
-    def _find(self, key: bytes) -> int:
+    def _find(self, place: Place) -> int:
         """The first cell of a key's row, -1 where it has none."""
-        high, low = _unpack(key)
-        high |= 1
+        _, high, low = place
         cells = self.cells
         for step in range(_MAX_STEPS):
             cell = _HEAD_WORDS + ((low + step) % _ROWS) * _ROW_WORDS
@@ -117,26 +133,26 @@ class WritableDecisions(Decisions):
     def enter(self, key: bytes, until: int) -> bool:
         """The key is throttled until then; False where there is no room for one more."""
         cells = self.cells
-        row = self._find(key)
+        place = place_of(key)
+        row = self._find(place)
         if row >= 0:
             cells[row + _UNTIL] = until
             return True
-        row = self._free_row(key)
+        _, high, low = place
+        row = self._free_row(low)
         if row < 0:
             return False
-        high, low = _unpack(key)
         cells[DECISIONS] += cells[row] in (_NEVER, _FREED)
         if cells[row] != _NEVER:
             cells[row] = _FREED  # nobody's, while it is half written
         cells[row + _LOW] = low
         cells[row + _UNTIL] = until
-        cells[row] = high | 1  # last: from now on readers see it
+        cells[row] = high  # last: from now on readers see it
         return True
 
-    def _free_row(self, key: bytes) -> int:
+    def _free_row(self, low: int) -> int:
         cells, now = self.cells, self._now_ms()
         is_full = cells[DECISIONS] >= MAX_DECISIONS
-        _, low = _unpack(key)
         for step in range(_MAX_STEPS):
             cell = _HEAD_WORDS + ((low + step) % _ROWS) * _ROW_WORDS
             unused = cells[cell] in (_NEVER, _FREED)
@@ -146,7 +162,7 @@ class WritableDecisions(Decisions):
 
     def leave(self, key: bytes) -> None:
         """The key is not throttled any more."""
-        row = self._find(key)
+        row = self._find(place_of(key))
         if row >= 0:
             self.cells[row + _UNTIL] = 0
 

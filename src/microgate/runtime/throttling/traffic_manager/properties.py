@@ -10,6 +10,8 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,8 +27,8 @@ MAX_BYTES = 16_384  # of all together; what comes behind is left out
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "dpop"})
 
 
-def link(settings: Settings, operation: Operation) -> Callable[[Exchange], dict[str, Any]]:
-    """The function that makes the properties of a request at this operation."""
+def link(settings: Settings, operation: Operation) -> Callable[[Exchange], bytes]:
+    """The function that makes the properties of a request at this operation: JSON, as a JSON string."""
     throttling = settings.throttling
     parts: list[Callable[[Exchange], dict[str, str]]] = []
     places = set(operation.security.key_places)
@@ -40,20 +42,18 @@ def link(settings: Settings, operation: Operation) -> Callable[[Exchange], dict[
         parts.append(_query(frozenset(place.name for place in places if place.location == "query")))
     if throttling.enable_jwt_claim_conditions:
         parts.append(_claims)
-    remembered: dict[str, dict[str, Any]] = {}
+    remembered: dict[str, bytes] = {}
 
-    def address(client: str) -> dict[str, Any]:
+    def address(exchange: Exchange) -> bytes:
+        client = exchange.client
         found = remembered.get(client)
         if found is None:
             if len(remembered) >= MAX_REMEMBERED:
                 remembered.clear()
-            found = remembered[client] = _address(client)
+            found = remembered[client] = _encode(_address(client))
         return found
 
-    if not parts:
-        return lambda exchange: address(exchange.client)
-
-    def gather(exchange: Exchange) -> dict[str, Any]:
+    def gather(exchange: Exchange) -> bytes:
         found: dict[str, Any] = {}
         left = MAX_BYTES
         for part in reversed(parts):  # claims first: they are not the client's to crowd out
@@ -62,9 +62,13 @@ def link(settings: Settings, operation: Operation) -> Callable[[Exchange], dict[
                 if len(value) <= MAX_VALUE_BYTES and size <= left and name not in found:
                     found[name] = value
                     left -= size
-        return found | address(exchange.client)
+        return _encode(found | _address(exchange.client))
 
-    return gather
+    return gather if parts else address
+
+
+def _encode(properties: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(msgspec.json.encode(properties).decode())
 
 
 def _address(client: str) -> dict[str, Any]:

@@ -5,13 +5,14 @@ What depends on the caller and the operation alone is made once; of a request on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from microgate.runtime.throttling import identities
 from microgate.runtime.throttling.levels import DEFAULT, UNAUTHENTICATED, UNLIMITED
 from microgate.runtime.throttling.table import digest
+from microgate.runtime.throttling.traffic_manager.memory import place_of
 
 if TYPE_CHECKING:
     from microgate.plan.model import Api, Operation
@@ -45,13 +46,13 @@ class Names:
 
 
 class Caller:
-    """One caller at one operation: its keys as digests, and its events but for what differs from request to request."""
+    """One caller at one operation: its keys, and its events but for what differs from request to request."""
 
     __slots__ = ("application", "application_key", "event", "subscription", "subscription_key")
 
     def __init__(self, names: Names, who: dict[str, str]) -> None:
-        self.application_key = digest(who["appKey"])
-        self.subscription_key = digest(who["subscriptionKey"])
+        self.application_key = place_of(digest(who["appKey"]))
+        self.subscription_key = place_of(digest(who["subscriptionKey"]))
         self.event = msgspec.json.encode(names.fixed | who)[1:-1]
         self.subscription: Subscription | None = None
         self.application: Application | None = None
@@ -99,10 +100,10 @@ def of_nobody(names: Names, client: str) -> Caller:
     )
 
 
-def event(request_id: str, caller: Caller, properties: dict[str, Any]) -> bytes:
-    """The body that tells of a request."""
-    return b'{"event":{"payloadData":{"messageID":%b,%b,"properties":%b}}}' % (
-        msgspec.json.encode(request_id),
+def event(request_id: str, caller: Caller, properties: bytes) -> bytes:
+    """The body that tells of a request; a request id has nothing that JSON writes in another way."""
+    return b'{"event":{"payloadData":{"messageID":"%b",%b,"properties":%b}}}' % (
+        request_id.encode(),
         caller.event,
-        msgspec.json.encode(msgspec.json.encode(properties).decode()),
+        properties,
     )

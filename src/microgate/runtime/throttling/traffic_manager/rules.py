@@ -79,10 +79,11 @@ class Rules:
         self._groups: Bounded[tuple[str, str], Group] = Bounded(
             MAX_GROUPS, MAX_GROUP_BYTES, lambda name, one: _length(*name, one.conditions)
         )
+        self._identities: dict[tuple[str, str], Name] = {}
         for text, known in written.templates.items():
             self._templates.put(text, known)
         for block in written.blocks:
-            self._blocks.put(_name(block), block)
+            self._put_block(block)
         for group in written.groups:
             self._groups.put((group.key, group.name), group)
 
@@ -128,16 +129,25 @@ class Rules:
         made = _make_block(said.kind, said.value, said.identity, said.tenant)
         if made is None:
             return None
-        for name, one in self._blocks.items():
-            if name == _name(made) or (
-                made.identity and (one.block.kind, one.identity) == (made.block.kind, made.identity)
-            ):
-                self._blocks.pop(name)
-        return self._blocks.put(_name(made), made) if said.active else True
+        self._blocks.pop(_name(made))
+        known = self._identities.get((made.block.kind, made.identity)) if made.identity else None
+        if known is not None:
+            self._blocks.pop(known)
+        return self._put_block(made) if said.active else True
+
+    def _put_block(self, made: TenantBlock) -> bool:
+        if not self._blocks.put(_name(made), made):
+            return False
+        if made.identity:
+            if len(self._identities) > 2 * MAX_BLOCKS:  # most are of blocks that went
+                self._identities = {(one.block.kind, one.identity): name for name, one in self._blocks.items()}
+            self._identities[made.block.kind, made.identity] = _name(made)
+        return True
 
     def take_blocks(self, listed: dict[str, Any]) -> tuple[bool, int]:
         """These are all blocks there are: whether there was room, and how many nobody understands."""
         self._blocks.clear()
+        self._identities.clear()
         room, misread = True, 0
         for kind, values in listed.items():
             if kind.upper() not in _KINDS:
@@ -147,7 +157,7 @@ class Rules:
                 if made is None:
                     misread += 1
                 else:
-                    room &= self._blocks.put(_name(made), made)
+                    room &= self._put_block(made)
         return room, misread
 
     def decide(self, said: Decision) -> bool | None:

@@ -16,7 +16,7 @@ from microgate.runtime.throttling import identities, key_templates
 from microgate.runtime.throttling.table import digest
 from microgate.runtime.throttling.traffic_manager import properties, records
 from microgate.runtime.throttling.traffic_manager.event_sink import EventSink
-from microgate.runtime.throttling.traffic_manager.memory import ALONE_UNTIL, DECISIONS, FOREVER
+from microgate.runtime.throttling.traffic_manager.memory import ALONE_UNTIL, DECISIONS, FOREVER, place_of
 from microgate.runtime.throttling.traffic_manager.sight import Sight
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Decided:
             self._expand = self._manager.expanders(self._api, self._operation)
         for expand in self._expand:
             custom = expand(exchange)
-            if custom is not None and (until := sight.until(digest(custom))) > now_ms:
+            if custom is not None and (until := sight.until(place_of(digest(custom)))) > now_ms:
                 return _refuse(faults.THROTTLED_CUSTOM, until, now_ms)
         return None
 
