@@ -20,9 +20,9 @@ async def ask(port: int, request: bytes, begin: float, end: float) -> tuple[int,
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     pause = CONNECTIONS * PERIOD / (10 * LIMIT)
     admitted = refused = 0
-    await asyncio.sleep(begin - time.time())
-    due = time.time()
+    due = begin
     while due < end:
+        await asyncio.sleep(max(0.0, due - time.time()))
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
@@ -31,7 +31,6 @@ async def ask(port: int, request: bytes, begin: float, end: float) -> tuple[int,
         assert status in (b"200", b"429"), head
         admitted, refused = admitted + (status == b"200"), refused + (status == b"429")
         due += pause
-        await asyncio.sleep(max(0.0, due - time.time()))
     writer.close()
     return admitted, refused
 

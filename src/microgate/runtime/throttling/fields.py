@@ -32,7 +32,7 @@ def link(form: str) -> AnswerStage | None:
         tightest = exchange.quota
         if tightest is not None:
             bound, left, now, _ = tightest
-            lines.append(b"RateLimit: %b;r=%d;t=%d" % (bound.told, max(0, left), bound.counter.wait_s(now) + 0.999))
+            lines.append(b"RateLimit: %b;r=%d;t=%d" % (bound.told, max(0, left), int(bound.counter.wait_s(now)) + 1))
             lines.append(bound.policy_field)
 
     def tell_older(exchange: Exchange, lines: list[bytes]) -> None:
@@ -41,7 +41,7 @@ def link(form: str) -> AnswerStage | None:
             bound, left, now, _ = tightest
             lines.append(b"X-RateLimit-Limit: %d" % bound.counter.limit)
             lines.append(b"X-RateLimit-Remaining: %d" % max(0, left))
-            lines.append(b"X-RateLimit-Reset: %d" % (bound.counter.wait_s(now) + 0.999))
+            lines.append(b"X-RateLimit-Reset: %d" % (int(bound.counter.wait_s(now)) + 1))
 
     def tell_both(exchange: Exchange, lines: list[bytes]) -> None:
         tell(exchange, lines)

@@ -84,6 +84,22 @@ class Bound(NamedTuple):
     due: Due | None = None  # what it wants of an exchange once all have admitted it
 
 
+# What the common way needs of a counter of fixed windows: its own cell, its limit, its window, the cells of all (None where
+# nobody else writes any), the cell of the metrics, and the whole.
+Quick: TypeAlias = "tuple[int, int, Window, memoryview[int] | None, int, Bound]"
+
+
+def quick_of(bounds: tuple[Bound, ...]) -> tuple[Quick, ...] | None:
+    """The counters for the common way; None where one of them is of another kind, or has more to do."""
+    found: list[Quick] = []
+    for bound in bounds:
+        counter = bound.counter
+        if type(counter) is not FixedCounter or bound.due is not None:
+            return None
+        found.append((counter.own, counter.limit, counter.window, counter.others, bound.cell, bound))
+    return tuple(found)
+
+
 class Counting:
     """What all limits of a worker count in."""
 

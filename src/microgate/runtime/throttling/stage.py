@@ -14,7 +14,7 @@ from microgate.runtime import faults
 from microgate.runtime.faults import Fault
 from microgate.runtime.throttling import custom, levels
 from microgate.runtime.throttling.dues import PLENTY, may_owe, owe
-from microgate.runtime.throttling.limits import Part
+from microgate.runtime.throttling.limits import Part, quick_of
 from microgate.runtime.throttling.table import EPOCH
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from microgate.plan.model import Api, Operation
-    from microgate.runtime.exchange import Application, Consumer, Exchange, Subscription
+    from microgate.runtime.exchange import Consumer, Exchange
     from microgate.runtime.throttling.context import ThrottlingContext
     from microgate.runtime.throttling.levels import Named
-    from microgate.runtime.throttling.limits import Bound
+    from microgate.runtime.throttling.limits import Bound, Quick
 
     Decision: TypeAlias = Fault | Awaitable[Fault | None] | None
 
@@ -37,15 +37,13 @@ MAX_REMEMBERED = 4_096  # addresses of callers who did not say who they are
 class Callers:
     """The counters of one caller at one API, and what they were chosen by. `chosen` are those that depend on the request."""
 
-    __slots__ = ("application", "bounds", "chosen", "epoch", "subscription", "turns")
+    __slots__ = ("bounds", "chosen", "quick", "stamp")
 
-    def __init__(self, parts: list[Part], epoch: int, turns: int) -> None:
+    def __init__(self, parts: list[Part], stamp: int) -> None:
         self.bounds: tuple[Bound, ...] = tuple(bound for part in parts for bound in part.fixed)
         self.chosen = tuple(parts) if any(part.chooses for part in parts) else ()
-        self.epoch = epoch
-        self.turns = turns
-        self.subscription: Subscription | None = None
-        self.application: Application | None = None
+        self.quick = None if self.chosen else quick_of(self.bounds)
+        self.stamp = stamp  # of the table, see there
 
 
 class Throttle:
@@ -65,7 +63,8 @@ class Throttle:
         self._knows_all_tiers = context.traffic_manager is None
         self._strangers: dict[str, Callers] = {}
         self._missing: set[str] = set()
-        self._own = Callers([], -1, -1)  # the counters of the operation itself
+        self._api_id = api.id
+        self._own = Callers([], -1)  # the counters of the operation itself
         self._customs = custom.link(context, api, operation)
         self.owes = any(may_owe(policy, api, operation) for policy in context.plan.policies)
 
@@ -79,35 +78,77 @@ class Throttle:
         return self._context.has("subscription") or self._context.has("application")
 
     def __call__(self, exchange: Exchange) -> Decision:
+        consumer, own, table = exchange.consumer, self._own, self._table
+        callers: Callers | None = (
+            self._strangers.get(exchange.client) if consumer is None else consumer.limits.get(self._api_id)
+        )
+        stamp = self._cells[EPOCH] + table.turns
+        if callers is None or callers.stamp != stamp or own.stamp != stamp or not table.exclusive:
+            return self._look_and_count(exchange)
+        if own.quick is None or callers.quick is None:
+            return self._count(exchange, own, callers)
+        # The common way, written out: what `_take` does for counters of fixed windows alone.
+        now, cost, cells, decisions = self._moment(), self._cost, self._cells, self._decisions
+        least, tightest = PLENTY, None
+        for cell, limit, window, others, admitted, bound in chain(own.quick, callers.quick):
+            if now >= window.end:
+                window.roll(now)
+            base = window.base
+            word = cells[cell]
+            cells[cell] = word = (word if word > base else base) + cost  # noqa: FURB136 - `max` costs a call
+            left = limit + base - word
+            if others is not None:
+                for word in others.tolist():
+                    if word > base:
+                        left -= word - base
+            if left < 0:
+                cells[cell] -= cost
+                self._undo(own.quick, callers.quick, bound)
+                return self._count(exchange, own, callers)
+            decisions[admitted] += 1
+            if left < least:
+                least, tightest = left, bound
+        if cells[EPOCH] + table.turns != stamp:
+            # Meanwhile rows were let go of, or somebody began to count where this process does not look.
+            self._undo(own.quick, callers.quick, None)
+            return self._look_and_count(exchange)
+        if tightest is not None:
+            exchange.quota = (tightest, least, now, ())
+        return None
+
+    def _undo(self, first: Sequence[Quick], then: Sequence[Quick], refusing: Bound | None) -> None:
+        for _, _, _, _, admitted, bound in chain(first, then):
+            if bound is refusing:
+                return
+            bound.counter.give_back(self._cost)
+            self._decisions[admitted] -= 1
+
+    def _look_and_count(self, exchange: Exchange) -> Decision:
+        """Where counters are not known yet, or this process has no column of its own."""
         table = self._table
         if table.exclusive or table.claim():
-            return self._count(exchange)
+            return self._find_and_count(exchange)
+        table.use_common()
         with table.locked():
-            return self._count(exchange)
+            return self._find_and_count(exchange)
 
-    def _count(self, exchange: Exchange) -> Decision:
-        epoch, turns = self._cells[EPOCH], self._table.turns
+    def _find_and_count(self, exchange: Exchange) -> Decision:
+        stamp = self._cells[EPOCH] + self._table.turns
         own = self._own
-        if own.epoch != epoch or own.turns != turns:
-            own = self._renew(epoch, turns)
+        if own.stamp != stamp:
+            own = self._renew(stamp)
         consumer = exchange.consumer
         if consumer is None:
-            callers = self._strangers.get(exchange.client)
-            if callers is None:
-                callers = self._know_stranger(exchange.client)
-        else:
-            callers = consumer.limits.get(self._api.id)
-            if (
-                callers is None
-                or callers.epoch != epoch
-                or callers.turns != turns
-                or callers.subscription is not consumer.subscriptions.get(self._api.id)
-                or callers.application is not consumer.application_details
-            ):
-                found = self._know(consumer)
-                if isinstance(found, Fault):
-                    return found
-                callers = found
+            return self._count(
+                exchange, own, self._strangers.get(exchange.client) or self._know_stranger(exchange.client)
+            )
+        callers: Callers | None = consumer.limits.get(self._api_id)
+        if callers is not None and callers.stamp == stamp:
+            return self._count(exchange, own, callers)
+        found = self._know(consumer)
+        return found if isinstance(found, Fault) else self._count(exchange, own, found)
+
+    def _count(self, exchange: Exchange, own: Callers, callers: Callers) -> Decision:
         if own.chosen or callers.chosen or self._customs:
             return self._take(exchange, self._gather(exchange, own, callers), ())
         return self._take(exchange, own.bounds, callers.bounds)
@@ -168,7 +209,7 @@ class Throttle:
 
     # Finding counters.
 
-    def _renew(self, epoch: int, turns: int) -> Callers:
+    def _renew(self, stamp: int) -> Callers:
         """Rows were let go of, or this process writes another column: look for all counters anew."""
         api, operation = self._api, self._operation
         self._strangers.clear()
@@ -177,7 +218,9 @@ class Throttle:
             parts += self._part("api", levels.Named(api.tier, (api.id,)))
         if operation.tier:
             parts += self._part("resource", levels.Named(operation.tier, (api.id, operation.method, operation.path)))
-        self._own = Callers(parts, epoch, turns)
+        self._own = Callers(parts, stamp)
+        if self.owes or self._customs or type(self) is not Throttle:
+            self._own.quick = None
         for policy in self._customs:
             policy.forget()
         return self._own
@@ -192,7 +235,7 @@ class Throttle:
         parts: list[Part] = []
         if self._context.settings.compatibility.unauthenticated_tier == "limits":
             parts = self._part("unauthenticated", levels.of_nobody(client, self._api))
-        found = self._strangers[client] = Callers(parts, self._own.epoch, self._own.turns)
+        found = self._strangers[client] = Callers(parts, self._own.stamp)
         return found
 
     def _know(self, consumer: Consumer) -> Callers | Fault:
@@ -207,10 +250,8 @@ class Throttle:
             if self._context.limit(level, one.tier) is None and one.tier != levels.DEFAULT and self._knows_all_tiers:
                 return self._miss(level, one.tier)
             parts += self._part(level, one)
-        found = Callers(parts, self._own.epoch, self._own.turns)
-        found.subscription = consumer.subscriptions.get(self._api.id)
-        found.application = consumer.application_details
-        consumer.limits[self._api.id] = found
+        found = Callers(parts, self._own.stamp)
+        consumer.limits[self._api_id] = found
         return found
 
     def _miss(self, level: str, tier: str) -> Fault:

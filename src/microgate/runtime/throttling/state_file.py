@@ -99,6 +99,7 @@ def read(region: LimitRegion, path: Path) -> int:
         log.warning("the counts of limits begin at nothing: %s is not whole, or not a file of counts", path)
         return 0
     table = Table(region, None)
+    table.use_common()
     offset_us = int(LimitClock(table).offset * 1_000_000)
     for high, low, kind, value in _ROW.iter_unpack(rows):
         row = table.find(struct.pack("<qq", high, low), kind)

@@ -30,6 +30,7 @@ OFFSET = 3  # microseconds from this machine's monotonic clock to the gateway's,
 NODE_NAME = 4  # what other gateways know this one by, see stores/sharing.py
 STORE_AWAY = 5  # it was told that the store of shared counts cannot be had
 SHARING_AWAY = 6  # the steward cannot tell other gateways what was counted, nor hear of them
+COMMON = 7  # not zero: processes without a column of their own count too
 _OWNERS = 8  # one process id for each worker's column, 0 where nobody has it
 
 # Words of a row; the cells follow: one for each worker, one that is shared under the lock, one for what other nodes counted.
@@ -44,6 +45,7 @@ _FLAG_BITS = 4
 OVERFLOW_ROWS = 256  # for each kind of row, shared by the keys that found no room
 _SPARE_ROWS = 64 * OVERFLOW_ROWS
 _LOCK_BYTE = 0
+_TURN = 1 << 40
 _unpack = struct.Struct("<qq").unpack
 
 
@@ -117,7 +119,9 @@ class Table:
         self._row_words = _row_words(region.slots)
         self._first = _head_words(region.slots)
         self.rows = _row_count(region.capacity)
-        self.turns = 0  # changes when this process writes another column
+        # Changes when this process writes another column. Together with the epoch it tells whether rows that were looked up
+        # still hold; it counts in steps that the epoch does not reach.
+        self.turns = 0
 
     # Columns.
 
@@ -140,6 +144,18 @@ class Table:
         finally:
             self.unlock()
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody but this worker counts. When that changes the epoch turns."""
+        return self.exclusive and self.slots == 1 and not self.cells[COMMON]
+
+    def use_common(self) -> None:
+        """Before this process counts without a column of its own: from now on all look there."""
+        if not self.cells[COMMON]:
+            with self.locked():
+                self.cells[COMMON] = 1
+                self.cells[EPOCH] += 1
+
     def claim(self) -> bool:
         """Take the worker's own column once its last owner has gone or given it up."""
         if self.exclusive or self._slot is None:
@@ -151,7 +167,7 @@ class Table:
             self.cells[owner] = os.getpid()
         self.column = CELLS + self._slot
         self.exclusive = True
-        self.turns += 1
+        self.turns += _TURN
         return True
 
     def give_up(self) -> None:
@@ -161,7 +177,7 @@ class Table:
             return
         self.exclusive = False
         self.column = self._common
-        self.turns += 1
+        self.turns += _TURN
         with self.locked():
             if self.cells[_OWNERS + self._slot] == os.getpid():
                 self.cells[_OWNERS + self._slot] = 0

@@ -63,13 +63,14 @@ class Window:
 class FixedCounter:
     """So many in each window. Made for a key and a limit; several may count the same key."""
 
-    __slots__ = ("_cells", "_own", "_view", "limit", "window")
+    __slots__ = ("_cells", "_view", "limit", "others", "own", "window")
 
     def __init__(self, table: Table, key: bytes, limit: int, window: Window) -> None:
         row = table.find(key, meta(window.length_s))
         self._cells = table.cells
-        self._own = row + table.column
+        self.own = row + table.column
         self._view = table.counts(row)
+        self.others = None if table.is_alone else self._view
         self.limit = limit
         self.window = window
 
@@ -79,7 +80,7 @@ class FixedCounter:
         if now >= window.end:
             window.roll(now)
         base = window.base
-        cells, own = self._cells, self._own
+        cells, own = self._cells, self.own
         word = cells[own]
         cells[own] = (word if word > base else base) + cost  # noqa: FURB136 - `max` costs a call
         left = self.limit
@@ -89,7 +90,7 @@ class FixedCounter:
         return left if left >= 0 else self._refuse(now, cost, left)
 
     def _refuse(self, now: float, cost: int, left: int) -> int:
-        self._cells[self._own] -= cost
+        self._cells[self.own] -= cost
         newest = max(self._view)
         if newest >= self.window.next:
             self.window.follow(newest)
@@ -98,9 +99,9 @@ class FixedCounter:
 
     def give_back(self, cost: int) -> None:
         """Undo a `take` that admitted nobody; in another window there is nothing left to undo."""
-        word = self._cells[self._own]
+        word = self._cells[self.own]
         if word - cost >= self.window.base:
-            self._cells[self._own] = word - cost
+            self._cells[self.own] = word - cost
 
     def adjust(self, taken_at: float, now: float, difference: int) -> None:
         """Count what was taken at a moment as so many more, or fewer; nothing where its window is over."""
@@ -115,10 +116,10 @@ class FixedCounter:
         window = self.window
         if now >= window.end:
             window.roll(now)
-        word = max(self._cells[self._own], window.base)
+        word = max(self._cells[self.own], window.base)
         # A count that is full stays full: it never runs into the number of its window.
         full = (((word >> window.shift) + 1) << window.shift) - 1
-        self._cells[self._own] = min(word + amount, full)
+        self._cells[self.own] = min(word + amount, full)
         return self.left(now)
 
     def left(self, now: float) -> int:

@@ -101,7 +101,7 @@ def test_what_other_nodes_counted_counts():
     time, (one, other) = counters(FixedCounter, 2, 5, 60)
     one.take(time.monotonic, 1)
     cells = other._cells
-    row = other._own - CELLS - 1
+    row = other.own - CELLS - 1
     cells[row + CELLS + 3] = one.window.base + 3
     assert [other.take(time.monotonic, 1), one.take(time.monotonic, 1)] == [0, -1]
 

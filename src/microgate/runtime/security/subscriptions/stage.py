@@ -163,6 +163,7 @@ class Subscriptions:
         return self._required if consumer.must_subscribe is None else consumer.must_subscribe
 
     def _keep(self, consumer: Consumer, api: Api, found: Subscription) -> Subscription:
+        consumer.limits.pop(api.id, None)  # chosen by what was known before
         kept = consumer.subscriptions[api.id] = found._replace(epoch=self.epoch)
         return kept
 
