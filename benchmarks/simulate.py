@@ -14,8 +14,8 @@ from microgate.runtime.observability.log_reading import Reader
 from microgate.runtime.simulation import Simulation
 from microgate.settings.model import Settings
 
-LINES = 200_000
-ROUNDS = 5
+LINES = 100_000
+ROUNDS = 12
 GOAL = 100_000  # lines a second
 LINE = (
     '{"time":"2026-01-05T%02d:%02d:%02d.%03dZ","request_id":"019a0000-0000-7000-8000-%012d",'
@@ -29,7 +29,7 @@ LINE = (
 
 
 def plan() -> Plan:
-    counts = {("resource", "Many"): 200_000, ("subscription", "Gold"): 3_000, ("application", "Small"): 1_000}
+    counts = {("resource", "Many"): 200_000, ("subscription", "Gold"): 20_000, ("application", "Small"): 5_000}
     policies = tuple(Policy(level, name, Allowance(Quota(count, 60))) for (level, name), count in counts.items())
     item = Operation("item", "GET", "/items/{id}", tier="Many")
     api = Api("shop-id", "shop", "1.0.0", "/shop", "shop.yaml", (item,))
