@@ -33,36 +33,38 @@ def event_receiver(settings: Settings) -> Ask:
     """Where a traffic manager takes events."""
     throttling = settings.throttling
     login = throttling.throttle_endpoint_base64_header
-    return _asker(settings, "traffic manager's receiver", throttling.throttle_endpoint_url, login)
+    return _Asker(settings, "traffic manager's receiver", throttling.throttle_endpoint_url, login)
 
 
 def data_retriever(settings: Settings) -> Asked:
     """Where a traffic manager lists key templates and blocks."""
     configured = settings.throttling.data_retriever
     login = f"{configured.username}:{configured.password}"
-    return Asked(_asker(settings, "traffic manager's data", configured.server_url, login), partial(make_tls, settings))
+    return Asked(_Asker(settings, "traffic manager's data", configured.server_url, login), partial(make_tls, settings))
 
 
-def _asker(settings: Settings, name: str, url: str, login: str) -> Ask:
+class _Asker:
     """Asks below an http or https address, with `login` (`user:password`) as Basic; `name` is how logs call the service."""
-    base = url.rstrip("/")
-    service = Service(name, base, partial(make_tls, settings), timeout_s=TIMEOUT_SECONDS)
-    credentials = base64.b64encode(login.encode()).decode()
-    headers = (("Authorization", f"Basic {credentials}"), ("Accept", "application/json"))
-    path = urlsplit(base).path
 
-    async def ask(below: str, body: bytes) -> tuple[int, bytes]:
+    def __init__(self, settings: Settings, name: str, url: str, login: str) -> None:
+        base = url.rstrip("/")
+        self._name = name
+        self._service = Service(name, base, partial(make_tls, settings), timeout_s=TIMEOUT_SECONDS)
+        self._path = urlsplit(base).path
+        credentials = base64.b64encode(login.encode()).decode()
+        self._headers = (("Authorization", f"Basic {credentials}"), ("Accept", "application/json"))
+        self.close = self._service.close
+
+    async def __call__(self, below: str, body: bytes) -> tuple[int, bytes]:
         question = Question(
             method="POST" if body else "GET",
-            headers=(*headers, ("Content-Type", "application/json")) if body else headers,
+            headers=(*self._headers, ("Content-Type", "application/json")) if body else self._headers,
             body=body,
-            target=f"{path}/{below}",
+            target=f"{self._path}/{below}",
             max_bytes=MAX_ANSWER_BYTES,
         )
         try:
-            reply = await service.call(question)
+            reply = await self._service.call(question)
         except ServiceError as error:
-            raise NoAnswer(f"the {name} {error}") from None
+            raise NoAnswer(f"the {self._name} {error}") from None
         return reply.status, reply.body
-
-    return ask

@@ -30,6 +30,7 @@ FIXED = {
     "adminConfig.port": ("admin", "port"),
     "runtimeConfig.workers": ("runtime", "workers"),
     "throttlingConfig.maxKeys": ("throttling", "max_keys"),
+    "throttlingConfig.enabledGlobalTMEventPublishing": ("throttling", "enabled_global_tm_event_publishing"),
     "throttlingConfig.stateFile": ("throttling", "state_file"),
     "tokenRevocationConfig.capacity": ("revocation", "capacity"),
     "b7a.log.level": ("b7a", "log", "level"),

@@ -27,11 +27,13 @@ def broker(tmp_path_factory):
 class Shop:
     """A gateway and its traffic manager; `settings` go into [throttlingConfig], `lists` are the manager's."""
 
-    def __init__(self, start, backend, broker, *, settings="", files=None, is_there=True, binary="false", **lists):
+    def __init__(
+        self, start, backend, broker, *, settings="", files=None, started=None, is_there=True, binary="false", **lists
+    ):
         self.manager = TrafficManager(backend, broker, more=settings, binary=binary)
         for name, value in lists.items():
             setattr(self.manager, name, value)
-        self.gateway = start(API, OPEN, settings=WORKERS + self.manager.settings, files=files)
+        self.gateway = start(API, OPEN, settings=WORKERS + self.manager.settings, files=files, **started or {})
         if is_there:
             self.manager.is_heard(self.gateway)
 

@@ -153,6 +153,24 @@ def test_what_was_decided_outlives_workers_and_the_steward(shop):
     running.becomes(APPLICATION, running.token("bob"), seconds=20)
 
 
+def test_what_was_decided_outlives_a_reload_and_the_new_version_is_told_more(shop, tmp_path):
+    home = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+    running = shop(started={"environment": home, "arguments": ["--dev"]}, blocks={"user": ["mallory"]})
+    running.manager.throttle("1:bob")
+    running.becomes(APPLICATION, running.token("bob"))
+    description = next(running.gateway.folder.rglob("api1.json"))
+    description.write_text(description.read_text().replace('"/x"', '"/y"'))
+    wait_until(lambda: "the new version serves" in running.gateway.output, "the change is served", seconds=20)
+    assert running.answers(running.token("bob")) == {APPLICATION}
+    assert running.answers(running.token("mallory")) == {BLOCKED}
+    wait_until(lambda: running.gateway.output.count("broker is there") == 2, "the new steward hears it", seconds=20)
+    running.manager.throttle("1:carol")
+    running.becomes(APPLICATION, running.token("carol"))
+    told = len(running.manager.events)
+    assert running.answers(path="/open/y", count=3) == {GOOD}
+    wait_until(lambda: len(running.manager.events) >= told + 3, "the new workers' requests are told")
+
+
 def test_lists_are_asked_for_until_they_come(shop):
     running = shop(is_there=False, lists_status="500 Internal Server Error", blocks={"user": ["alice"]})
     wait_until(lambda: "key templates and blocks cannot be fetched" in running.gateway.output, "it is told")

@@ -25,6 +25,8 @@ def test_every_key_is_spelled_as_in_the_file_and_is_noticed(key: str, caplog: py
         name, other = "log", {"level": "DEBUG"}
     elif isinstance(msgspec.to_builtins(Settings())[section][name], str):
         other = "changed-value"
+    elif isinstance(msgspec.to_builtins(Settings())[section][name], bool):
+        other = not msgspec.to_builtins(Settings())[section][name]
     FixedSettings(Settings()).compare(settings(**{section: {name: other}}))
     [record] = caplog.records
     assert record.levelno == logging.WARNING

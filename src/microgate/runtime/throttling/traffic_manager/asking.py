@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Protocol
 
-# The path below the service's address and the body of a POST, b"" for a GET; the status and the body of the answer, or NoAnswer.
-Ask: TypeAlias = Callable[[str, bytes], Awaitable[tuple[int, bytes]]]
+
+class Ask(Protocol):
+    """One service, which keeps connections until it is closed."""
+
+    async def __call__(self, below: str, body: bytes) -> tuple[int, bytes]:
+        """Ask for a path below the service's address: a POST, or a GET where `body` is b"". Status and body of the answer; raises
+        NoAnswer.
+        """
+
+    def close(self) -> None: ...
 
 
 class NoAnswer(Exception):  # noqa: N818 - what happened, as a sentence's end: "cannot be had: it gave no answer"

@@ -73,11 +73,14 @@ def following_jobs(
 
     async def follow(_hub: Hub) -> None:
         following = Following(region, retriever.ask, counts)
-        async with asyncio.TaskGroup() as together:
-            together.create_task(brokers.keep_following(topic_of(settings), following, retriever.make_tls))
-            together.create_task(following.keep_fetched())
-            together.create_task(following.keep_written())
-            together.create_task(following.keep_room())
+        try:
+            async with asyncio.TaskGroup() as together:
+                together.create_task(brokers.keep_following(topic_of(settings), following, retriever.make_tls))
+                together.create_task(following.keep_fetched())
+                together.create_task(following.keep_written())
+                together.create_task(following.keep_room())
+        finally:
+            retriever.ask.close()
 
     return [follow]
 

@@ -45,9 +45,12 @@ class Publishing:
 
     async def run(self, hub: Hub) -> None:
         hub.subscribe(ThrottleEvents, self._on_events)
-        async with asyncio.TaskGroup() as senders:
-            for _ in range(IN_FLIGHT):
-                senders.create_task(self._send_all())
+        try:
+            async with asyncio.TaskGroup() as senders:
+                for _ in range(IN_FLIGHT):
+                    senders.create_task(self._send_all())
+        finally:
+            self._ask.close()
 
     def _on_events(self, _slot: int, message: ThrottleEvents) -> None:
         now = monotonic()

@@ -17,12 +17,16 @@ class Receiver:
     """What asks, and what is counted."""
 
     def __init__(self):
+        self.is_closed = False
         self.taken = []
         self.open = asyncio.Event()
         self.counts = dict.fromkeys(("throttle_events_sent", "throttle_events_dropped", "throttle_events_failed"), 0)
         self.answer = (200, b"")
 
-    async def ask(self, path, body):
+    def close(self):
+        self.is_closed = True
+
+    async def __call__(self, path, body):
         assert path == "throttleEventReceiver"
         await self.open.wait()
         self.taken.append(body)
@@ -40,7 +44,7 @@ class Receiver:
 async def run(receiver, events, *, until):
     handlers = []
     hub = SimpleNamespace(workers=1, subscribe=lambda _kind, handler: handlers.append(handler))
-    task = asyncio.create_task(Publishing(receiver.ask, receiver.counter).run(hub))
+    task = asyncio.create_task(Publishing(receiver, receiver.counter).run(hub))
     await asyncio.sleep(0)
     for begin in range(0, len(events), 100):
         handlers[0](0, ThrottleEvents(tuple(events[begin : begin + 100])))
@@ -50,6 +54,8 @@ async def run(receiver, events, *, until):
         while sum(receiver.counts.values()) < until:  # noqa: ASYNC110 - counts have no event
             await asyncio.sleep(0.01)
     task.cancel()
+    await asyncio.wait([task])
+    assert receiver.is_closed
 
 
 def test_r34_events_that_find_no_room_are_dropped_and_counted():
