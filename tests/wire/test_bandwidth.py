@@ -188,3 +188,13 @@ def test_whose_turn_would_come_too_late_is_refused(gateway, backend):
     refused = get(running)
     assert refused.status == 429
     assert 10 <= int(refused.header("Retry-After")) <= 17
+
+
+def test_a_pace_in_shadow_slows_nobody(gateway, backend):
+    backend.script = respond(b"x" * 60_000)
+    files = {
+        "policies.yaml": "resourcePolicies:\n"
+        "  - Bytes: {shadow: true, bandwidth: {bytes: 1000, unitTime: 1, timeUnit: sec, exceeded: slow}}\n"
+    }
+    running = gateway(API, files=files)
+    assert [(answer.status, len(answer.body)) for answer in (get(running) for _ in range(3))] == [(200, 60_000)] * 3

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -136,3 +138,50 @@ def test_a_key_is_idle_once_nothing_of_it_is_in_flight(processes):
     processes.kill(worker.pid)
     Worker(region, processes.begin())
     assert is_idle(cells.tolist(), owners_of(table))
+
+
+def _hammer(region, watched, line, wanted):
+    """Take places and give them back, and see to it that never more are held than may be; what was seen goes to the line."""
+    view = InFlight(region)
+    counter = InFlightCounter(view, KEYS[0], LIMIT)
+    holders = watched.table.counts(watched.table.find(KEYS[1], 0))
+    mine = 1 + os.getpid() % 10_000
+    admitted = most = 0
+    while admitted < wanted:
+        if counter.take(time.monotonic(), 1) < 0:
+            time.sleep(0)
+            continue
+        admitted += 1
+        with watched.table.locked():
+            place = holders.tolist().index(0)
+            holders[place] = mine
+            most = max(most, sum(1 for one in holders if one))
+        with watched.table.locked():
+            holders[place] = 0
+        counter.give_back(1)
+    os.write(line, b"%d %d\n" % (admitted, most))
+    os._exit(0)
+
+
+def test_four_processes_never_hold_more_than_the_bound_together():
+    region, aside = open_in_flight(4, 100), open_in_flight(4, 100)
+    watched = InFlight(aside)
+    reading, writing = os.pipe()
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if child == 0:
+            try:
+                _hammer(region, watched, writing, 500)
+            finally:
+                os._exit(1)
+        children.append(child)
+    for child in children:
+        assert os.waitpid(child, 0)[1] == 0
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        found = [tuple(map(int, line.split())) for line in lines]
+    assert [admitted for admitted, _ in found] == [500] * 4
+    assert max(most for _, most in found) <= LIMIT
+    counter = InFlightCounter(InFlight(region), KEYS[0], LIMIT)
+    assert [counter.take(1e9, 1) >= 0 for _ in range(LIMIT + 1)] == [True] * LIMIT + [False]
