@@ -316,3 +316,14 @@ def test_templates_of_the_access_log_have_the_fields_of_limits(gateway):
         "1 Two Gold application Two refused 0",
         "- - - - - - -",
     ]
+
+
+def test_what_is_left_is_told_exactly_where_several_workers_count(gateway):
+    running = gateway(
+        shop(**{"x-wso2-throttling-tier": "Many"}), files=FILES, settings="[runtimeConfig]\nworkers = 2\n"
+    )
+    told = []
+    for _ in range(4):
+        answers = calls(running, "/shop/a", token("Unlimited"), count=3)
+        told += [answer.header("RateLimit").split(";t=")[0] for answer in answers]
+    assert told == [f'"Many";r={left}' for left in range(999, 987, -1)]

@@ -96,7 +96,7 @@ class Throttle:
             base = window.base
             word = cells[cell]
             cells[cell] = word = (word if word > base else base) + cost  # noqa: FURB136 - `max` costs a call
-            left = limit + base - word
+            left = limit + base - word if others is None else limit  # they have this one's own among them
             if others is not None:
                 for word in others.tolist():
                     if word > base:
@@ -104,7 +104,13 @@ class Throttle:
             if left < 0:
                 cells[cell] -= cost
                 self._undo(own.quick, callers.quick, bound)
-                return self._count(exchange, own, callers)
+                if bound.limit.soft or (others is not None and max(others) >= window.next):
+                    return self._count(
+                        exchange, own, callers
+                    )  # it passes, or another worker is in the next window already
+                self.exceed(bound, now, ())
+                exchange.quota = (bound, left, now, ())
+                return bound.limit.refuse(bound.counter, now)
             decisions[admitted] += 1
             if left < least:
                 least, tightest = left, bound
