@@ -80,7 +80,7 @@ def is_bucket(word: int) -> bool:
 
 def digest(*parts: str) -> bytes:
     """The name of a key: stable over builds and processes. No two lists of parts have the same."""
-    pieces = [part.encode("utf-8", "surrogateescape") for part in parts]
+    pieces = [part.encode("utf-8", "surrogatepass") for part in parts]
     return hashlib.blake2b(b"".join(b"%d:%b" % (len(one), one) for one in pieces), digest_size=16).digest()
 
 

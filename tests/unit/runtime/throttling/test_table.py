@@ -170,3 +170,7 @@ def test_r15_keys_take_at_most_200_bytes_each_and_idle_ones_are_freed(keys):
 
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def test_every_text_has_a_digest_of_its_own():
+    assert len({digest(text) for text in ("\ud800", "\udc80", "\udfff", "?", "\x80")}) == 5

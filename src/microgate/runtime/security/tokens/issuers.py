@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -77,7 +78,10 @@ class Issuer:
         entry = self._entry
         said = self._mapping.apply(token.claims)
         consumer = claims.consumer_of(said, entry.consumer_key_claim, entry.scope_claim)
+        consumer.issuer = entry.issuer  # whose subjects have the same names as another's
         consumer.must_subscribe = entry.validate_subscription
+        if not consumer.name:
+            consumer.token = blake2b(token.signed, digest_size=16).digest()
         return Verdict(min(until, key.not_after), consumer)
 
     def _signer(self, token: Token) -> VerificationKey:
