@@ -12,16 +12,27 @@ class Time:
     """Seconds of the monotonic and of the wall clock."""
 
     def __init__(self) -> None:
-        self.monotonic = 1_000.0
-        self.wall = WALL
+        self._milliseconds = 1_000_000
+        self._ahead = WALL - 1_000.0  # the wall clock, of the monotonic one
+
+    @property
+    def monotonic(self) -> float:
+        return self._milliseconds / 1_000
+
+    @property
+    def wall(self) -> float:
+        return self.monotonic + self._ahead
 
     def number(self, window_s: int) -> int:
-        """Of the window that it is in now, by the sums that the clock of limits makes: a float at a border rounds alike."""
-        return int((self.monotonic + WALL - 1_000.0) // window_s)
+        """Of the window that it is in now; counted in whole milliseconds, so that nothing is rounded over a border."""
+        return (self._milliseconds + int((WALL - 1_000.0) * 1_000)) // (window_s * 1_000)
 
     def pass_by(self, seconds: float) -> None:
-        self.monotonic += seconds
-        self.wall += seconds
+        self._milliseconds += round(seconds * 1_000)
+
+    def step(self, seconds: float) -> None:
+        """Somebody sets the wall clock."""
+        self._ahead += seconds
 
 
 def tables(count: int, capacity: int = 1_000) -> tuple[LimitRegion, list[Table]]:

@@ -11,7 +11,7 @@ def test_it_begins_with_the_wall_clock_for_all_processes():
     time = Time()
     _, (one, other) = tables(2)
     first = clock(one, time)
-    time.wall += 500
+    time.step(500)
     assert first.offset == clock(other, time).offset == pytest.approx(time.wall - 500 - time.monotonic)
 
 
@@ -23,7 +23,7 @@ def test_it_drifts_to_the_wall_clock_and_never_runs_backwards(step, seconds, lef
     time = Time()
     _, (table,) = tables(1)
     limits = clock(table, time)
-    time.wall += step
+    time.step(step)
     before = time.monotonic + limits.offset
     for _ in range(seconds):
         time.pass_by(1)
