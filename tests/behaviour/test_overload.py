@@ -12,8 +12,8 @@ from harness.aio import run, until
 from harness.descriptions import describe
 from harness.inside import Inside
 from harness.streams import StreamBackend, read_answer, reset, say_ok
-from microgate.runtime.throttling import overload
-from microgate.runtime.throttling.adaptive import FIRST_LIMIT
+from microgate.runtime.throttling.overload import bounds as overload
+from microgate.runtime.throttling.overload.adaptive import FIRST_LIMIT
 
 PATHS = {
     "/a": {"get": {}, "post": {}},

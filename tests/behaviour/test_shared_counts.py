@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from microgate.runtime.throttling.buckets import BucketCounter
-from microgate.runtime.throttling.clock import LimitClock
-from microgate.runtime.throttling.table import Table, digest, meta, open_region
-from microgate.runtime.throttling.windows import FixedCounter, SlidingCounter, Window
+from microgate.runtime.throttling.counting.buckets import BucketCounter
+from microgate.runtime.throttling.counting.clock import LimitClock
+from microgate.runtime.throttling.counting.table import Table, digest, meta, open_region
+from microgate.runtime.throttling.counting.windows import FixedCounter, SlidingCounter, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import pytest
 from harness.aside import Aside
 from harness.descriptions import describe
 from harness.pressure import CAPACITY, NO_ANSWER, PATIENCE_SECONDS, Asked, press, struggle
-from microgate.runtime.throttling.adaptive import FIRST_LIMIT
+from microgate.runtime.throttling.overload.adaptive import FIRST_LIMIT
 
 ADAPTIVE = "[overloadConfig]\nadaptive = true\n"
 REQUEST = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from microgate.runtime.throttling.clock import LimitClock
-from microgate.runtime.throttling.table import LimitRegion, Table, open_region
+from microgate.runtime.throttling.counting.clock import LimitClock
+from microgate.runtime.throttling.counting.table import LimitRegion, Table, open_region
 
 WALL = 1_790_000_000.0
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from microgate.runtime.observability.metrics import Metrics
     from microgate.runtime.pipeline import Operation
     from microgate.runtime.regions import Regions
-    from microgate.runtime.throttling.blocking import Blocks
+    from microgate.runtime.throttling.blocks.blocking import Blocks
     from microgate.runtime.throttling.context import ThrottlingContext
     from microgate.settings.model import Settings
 
@@ -324,7 +324,7 @@ def _blocks(plan: model.Plan, settings: Settings, services: Services) -> Blocks 
     """Who is shut out; its code is not imported where nobody can be."""
     if not plan.blocks and not settings.throttling.blocking_file:
         return None
-    from microgate.runtime.throttling import blocking, blocking_file
+    from microgate.runtime.throttling.blocks import blocking, blocking_file
 
     blocks = blocking.Blocks(services.channel)
     blocks.replace(blocking.PROJECT, plan.blocks)

@@ -15,8 +15,8 @@ from microgate.runtime.security import addresses, authenticate, authorise, key_p
 from microgate.runtime.security.assertions import stage as assertions
 from microgate.runtime.security.certificates import bound_tokens
 from microgate.runtime.security.subscriptions import stage as subscriptions
-from microgate.runtime.throttling import dues
-from microgate.runtime.throttling.overload import Overload
+from microgate.runtime.throttling.afterwards import dues
+from microgate.runtime.throttling.overload.bounds import Overload
 
 if TYPE_CHECKING:
     from microgate.plan import model
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from microgate.runtime.pipeline import AnswerStage, Forward, Stage
     from microgate.runtime.security.context import SecurityContext
     from microgate.runtime.security.services.built_in_services import BuiltIns
-    from microgate.runtime.throttling.blocking import Blocks
+    from microgate.runtime.throttling.blocks.blocking import Blocks
     from microgate.runtime.throttling.context import ThrottlingContext
     from microgate.runtime.throttling.stage import Throttle
     from microgate.runtime.upstreams.backends import Backends
@@ -198,7 +198,7 @@ class Linker:
     def _blocking_stage(self, api: model.Api) -> Stage | None:
         if self.blocks is None:
             return None
-        from microgate.runtime.throttling import blocking
+        from microgate.runtime.throttling.blocks import blocking
 
         return blocking.link(self.blocks, api)
 

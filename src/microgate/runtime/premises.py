@@ -18,14 +18,14 @@ from microgate.runtime.observability.log_gate import LogGate
 from microgate.runtime.regions import Regions
 from microgate.runtime.security.certificates.replay import open_region
 from microgate.runtime.security.revocation import memory as revocation
-from microgate.runtime.throttling import in_flight, table
+from microgate.runtime.throttling.counting import in_flight, table
 from microgate.runtime.tls import ServerTls
 
 if TYPE_CHECKING:
     import mmap
 
-    from microgate.runtime.throttling.state_file import StateFile
-    from microgate.runtime.throttling.table import LimitRegion
+    from microgate.runtime.throttling.counting.state_file import StateFile
+    from microgate.runtime.throttling.counting.table import LimitRegion
     from microgate.runtime.worker import Assemble
     from microgate.settings.model import Settings
 
@@ -88,7 +88,7 @@ def _decisions(settings: Settings) -> mmap.mmap | None:
 def _take_up_counts(limits: LimitRegion, path: str) -> StateFile | None:
     if not path:
         return None
-    from microgate.runtime.throttling.state_file import StateFile
+    from microgate.runtime.throttling.counting.state_file import StateFile
 
     counts = StateFile(limits, path)
     counts.read()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import mmap
 
     from microgate.runtime.security.certificates.replay import ReplayRegion
-    from microgate.runtime.throttling.table import LimitRegion
+    from microgate.runtime.throttling.counting.table import LimitRegion
 
 
 class Regions(NamedTuple):

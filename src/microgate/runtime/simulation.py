@@ -17,8 +17,8 @@ from microgate.runtime.observability.metrics import VERDICTS, limits
 from microgate.runtime.router import Route, Router
 from microgate.runtime.throttling import stage as throttling
 from microgate.runtime.throttling.context import ThrottlingContext
+from microgate.runtime.throttling.counting.table import SHARED_ROWS, digest, open_region
 from microgate.runtime.throttling.levels import UNLIMITED, address_of
-from microgate.runtime.throttling.table import SHARED_ROWS, digest, open_region
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

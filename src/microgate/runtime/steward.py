@@ -81,7 +81,7 @@ def _hub_jobs(desk: Desk) -> list[Job]:
 def _blocking_jobs(desk: Desk) -> list[Job]:
     if not desk.settings.throttling.blocking_file:
         return []
-    from microgate.runtime.throttling import blocking_file
+    from microgate.runtime.throttling.blocks import blocking_file
 
     return blocking_file.jobs(desk.settings)
 

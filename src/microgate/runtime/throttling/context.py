@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from microgate.runtime.throttling.clock import LimitClock
+from microgate.runtime.throttling.counting.clock import LimitClock
+from microgate.runtime.throttling.counting.table import Table, open_region
 from microgate.runtime.throttling.limits import OWN_CAPACITY, Counting, Limit
-from microgate.runtime.throttling.table import Table, open_region
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from microgate.plan.model import Plan
     from microgate.runtime.control import Channel
     from microgate.runtime.protocols.deadlines import Watch
+    from microgate.runtime.throttling.counting.table import LimitRegion
     from microgate.runtime.throttling.stores.placing import Stores
-    from microgate.runtime.throttling.table import LimitRegion
     from microgate.runtime.throttling.traffic_manager.memory import Region
     from microgate.runtime.throttling.traffic_manager.stage import TrafficManager
     from microgate.settings.model import Settings

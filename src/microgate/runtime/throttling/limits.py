@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
-from microgate.runtime.throttling.bandwidth import Allotment, Pace
-from microgate.runtime.throttling.buckets import BucketCounter
-from microgate.runtime.throttling.in_flight import InFlight, InFlightCounter, open_in_flight
-from microgate.runtime.throttling.table import digest
-from microgate.runtime.throttling.weights import Weighing, weights_of
-from microgate.runtime.throttling.windows import FixedCounter, SlidingCounter, Window
+from microgate.runtime.throttling.afterwards.bandwidth import Allotment, Pace
+from microgate.runtime.throttling.afterwards.weights import Weighing, weights_of
+from microgate.runtime.throttling.counting.buckets import BucketCounter
+from microgate.runtime.throttling.counting.in_flight import InFlight, InFlightCounter, open_in_flight
+from microgate.runtime.throttling.counting.table import digest
+from microgate.runtime.throttling.counting.windows import FixedCounter, SlidingCounter, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from microgate.plan.model import Allowance, Bandwidth, Policy
     from microgate.runtime.exchange import Exchange
-    from microgate.runtime.throttling.clock import LimitClock
-    from microgate.runtime.throttling.dues import Due
+    from microgate.runtime.throttling.afterwards.dues import Due
+    from microgate.runtime.throttling.afterwards.weights import Adjustable
+    from microgate.runtime.throttling.counting.clock import LimitClock
+    from microgate.runtime.throttling.counting.table import LimitRegion, Table
     from microgate.runtime.throttling.stores.counters import SharedCounter, StoredCounter
     from microgate.runtime.throttling.stores.placing import Stores
-    from microgate.runtime.throttling.table import LimitRegion, Table
-    from microgate.runtime.throttling.weights import Adjustable
 
 OWN_CAPACITY = 10_000  # keys, where no memory is shared
 
@@ -150,7 +150,7 @@ class Limit:
         self._weights = weights_of(policy)
         self.choose: Callable[[Exchange], int] | None = None
         if policy.groups:
-            from microgate.runtime.throttling import conditions
+            from microgate.runtime.throttling.choosing import conditions
 
             self.choose = conditions.compile(policy.groups)
 

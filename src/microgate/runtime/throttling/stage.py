@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
-from microgate.runtime.throttling import custom, levels
-from microgate.runtime.throttling.dues import PLENTY, may_owe, owe
+from microgate.runtime.throttling import levels
+from microgate.runtime.throttling.afterwards.dues import PLENTY, may_owe, owe
+from microgate.runtime.throttling.choosing import custom
+from microgate.runtime.throttling.counting.table import EPOCH
 from microgate.runtime.throttling.limits import Part, quick_of
-from microgate.runtime.throttling.table import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from microgate.runtime.throttling.buckets import BucketCounter
-from microgate.runtime.throttling.table import meta, second_key
-from microgate.runtime.throttling.windows import FixedCounter, SlidingCounter
+from microgate.runtime.throttling.counting.buckets import BucketCounter
+from microgate.runtime.throttling.counting.table import meta, second_key
+from microgate.runtime.throttling.counting.windows import FixedCounter, SlidingCounter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from microgate.runtime.throttling.table import Table
+    from microgate.runtime.throttling.counting.table import Table
 
 # What a touched row is, in the low bits beside its position.
 FIXED, EVEN, ODD = 0, 1, 2

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from microgate.errors import KeyMaterialError, SettingsError, about
 from microgate.runtime.stores.addresses import read_place
 from microgate.runtime.stores.store import Store
-from microgate.runtime.throttling.table import STORE_AWAY
+from microgate.runtime.throttling.counting.table import STORE_AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from microgate.plan.model import Plan
     from microgate.runtime.stores.addresses import Place
-    from microgate.runtime.throttling.table import Table
+    from microgate.runtime.throttling.counting.table import Table
     from microgate.settings.throttling import LimitStore
 
 log = logging.getLogger("microgate.throttling")

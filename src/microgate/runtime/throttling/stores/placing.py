@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from microgate.runtime.throttling.buckets import BucketCounter
+from microgate.runtime.throttling.counting.buckets import BucketCounter
 from microgate.runtime.throttling.stage import Throttle
 from microgate.runtime.throttling.stores import places
 from microgate.runtime.throttling.stores.counters import SharedCounter, StoredCounter, rows_of
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from microgate.plan.model import Api, Operation, Plan
     from microgate.runtime.stores.store import Store
     from microgate.runtime.throttling.context import Links, ThrottlingContext
+    from microgate.runtime.throttling.counting.table import Table
     from microgate.runtime.throttling.limits import Single
-    from microgate.runtime.throttling.table import Table
     from microgate.settings.throttling import LimitStore
 
 

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from microgate.runtime.control import LimitsTouched
 from microgate.runtime.stores.line import StoreError
-from microgate.runtime.throttling.clock import LimitClock
+from microgate.runtime.throttling.counting.clock import LimitClock
+from microgate.runtime.throttling.counting.table import CELLS, LOW, META, NODE_NAME, SHARING_AWAY, Table, window_of
+from microgate.runtime.throttling.counting.windows import count_bits
 from microgate.runtime.throttling.stores.counters import FIXED, KIND_BITS, ODD
 from microgate.runtime.throttling.stores.places import Teller, open_store
 from microgate.runtime.throttling.stores.scripts import SHARE
-from microgate.runtime.throttling.table import CELLS, LOW, META, NODE_NAME, SHARING_AWAY, Table, window_of
-from microgate.runtime.throttling.windows import count_bits
 
 if TYPE_CHECKING:
     from microgate.runtime.control import Hub, Job
     from microgate.runtime.observability.metrics import Metrics
     from microgate.runtime.stores.store import Store
-    from microgate.runtime.throttling.table import LimitRegion
+    from microgate.runtime.throttling.counting.table import LimitRegion
     from microgate.settings.throttling import LimitStore
 
 MAX_PENDING = 262_144  # rows that wait for their turn, or for the store

@@ -17,12 +17,12 @@ from microgate.runtime import faults
 from microgate.runtime.faults import Fault
 from microgate.runtime.stores.line import StoreError
 from microgate.runtime.stores.slots import slot_of
-from microgate.runtime.throttling.dues import PLENTY, take_back
+from microgate.runtime.throttling.afterwards.dues import PLENTY, take_back
+from microgate.runtime.throttling.counting.table import SHARING_AWAY
 from microgate.runtime.throttling.stage import Throttle
 from microgate.runtime.throttling.stores.counters import SharedCounter, StoredCounter
 from microgate.runtime.throttling.stores.places import CLOSED, LOCAL
 from microgate.runtime.throttling.stores.scripts import DECIDE, GIVE_BACK
-from microgate.runtime.throttling.table import SHARING_AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from microgate.runtime.throttling.condition_messages import ConditionReader
-from microgate.runtime.throttling.table import digest
+from microgate.runtime.throttling.choosing.condition_messages import ConditionReader
+from microgate.runtime.throttling.counting.table import digest
 from microgate.runtime.throttling.traffic_manager import messages, rules
 from microgate.runtime.throttling.traffic_manager.asking import NoAnswer
 from microgate.runtime.throttling.traffic_manager.memory import (

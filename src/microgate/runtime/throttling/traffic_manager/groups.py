@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from microgate.runtime.throttling import condition_messages, conditions
-from microgate.runtime.throttling.condition_messages import UnreadableError
+from microgate.runtime.throttling.choosing import condition_messages, conditions
+from microgate.runtime.throttling.choosing.condition_messages import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from microgate.runtime.throttling import identities
+from microgate.runtime.throttling.choosing import identities
+from microgate.runtime.throttling.counting.table import digest
 from microgate.runtime.throttling.levels import DEFAULT, UNAUTHENTICATED, UNLIMITED
-from microgate.runtime.throttling.table import digest
 from microgate.runtime.throttling.traffic_manager.memory import place_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import msgspec
 
 from microgate.plan.model import Block
 from microgate.runtime.address_ranges import Ranges
-from microgate.runtime.throttling.identities import SUPER_TENANT
+from microgate.runtime.throttling.choosing.identities import SUPER_TENANT
 from microgate.runtime.throttling.traffic_manager.bounded import Bounded
 from microgate.runtime.throttling.traffic_manager.messages import MAX_KEY, MAX_VALUE
 

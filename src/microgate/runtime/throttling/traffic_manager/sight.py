@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from microgate.runtime.throttling.blocking import Blocks
+from microgate.runtime.throttling.blocks.blocking import Blocks
 from microgate.runtime.throttling.traffic_manager import groups, rules
 from microgate.runtime.throttling.traffic_manager.memory import VERSION, Decisions
 

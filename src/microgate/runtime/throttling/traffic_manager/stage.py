@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from microgate.runtime import faults
 from microgate.runtime.faults import Fault
-from microgate.runtime.throttling import identities, key_templates
-from microgate.runtime.throttling.table import digest
+from microgate.runtime.throttling.choosing import identities, key_templates
+from microgate.runtime.throttling.counting.table import digest
 from microgate.runtime.throttling.traffic_manager import properties, records
 from microgate.runtime.throttling.traffic_manager.event_sink import EventSink
 from microgate.runtime.throttling.traffic_manager.memory import ALONE_UNTIL, DECISIONS, FOREVER, place_of

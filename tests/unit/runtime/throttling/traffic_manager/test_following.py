@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from microgate.runtime.throttling.table import digest
+from microgate.runtime.throttling.counting.table import digest
 from microgate.runtime.throttling.traffic_manager import following, memory
 from microgate.runtime.throttling.traffic_manager.asking import NoAnswer
 from microgate.runtime.throttling.traffic_manager.following import Counts, Following

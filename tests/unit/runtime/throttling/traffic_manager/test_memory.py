@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from microgate.runtime.throttling.table import digest
+from microgate.runtime.throttling.counting.table import digest
 from microgate.runtime.throttling.traffic_manager import memory
 from microgate.runtime.throttling.traffic_manager.memory import DECISIONS, Decisions, WritableDecisions, place_of
 

@@ -1,0 +1,1 @@
+"""Callers that are shut out: by the project, by a file that may change, by a traffic manager."""
