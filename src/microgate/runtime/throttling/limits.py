@@ -59,8 +59,8 @@ class Counter(Protocol):
     def give_back(self, cost: int) -> None:
         """Undo a `take` whose request was refused by another counter."""
 
-    def wait_s(self, now: float) -> float:
-        """Seconds until there is more."""
+    def wait_s(self, now: float, cost: int = 1) -> float:
+        """Seconds until there is as much as a request costs."""
 
 
 class _Made(NamedTuple):
@@ -218,8 +218,8 @@ class Limit:
         line = b"RateLimit-Policy: %b;q=%d%b" % (told, counter.limit, terms)
         return Bound(counter.take, counter, self, told, line, name, cell, due)
 
-    def refuse(self, counter: Counter, now: float) -> Fault:
-        wait_s = max(1, ceil(counter.wait_s(now)))
+    def refuse(self, counter: Counter, now: float, cost: int) -> Fault:
+        wait_s = max(1, ceil(counter.wait_s(now, cost)))
         return Fault(self.kind, self.reason, headers=((b"Retry-After", b"%d" % wait_s),))
 
 

@@ -111,7 +111,7 @@ class Throttle:
                     )  # it passes, or another worker is in the next window already
                 self.exceed(bound, now, ())
                 exchange.quota = (bound, left, now, ())
-                return bound.limit.refuse(bound.counter, now)
+                return bound.limit.refuse(bound.counter, now, cost)
             decisions[admitted] += 1
             if left < least:
                 least, tightest = left, bound
@@ -186,7 +186,7 @@ class Throttle:
             else:
                 self._give_back(chain(first, then), bound, over)
                 exchange.quota = (bound, left, now, over)
-                return bound.limit.refuse(bound.counter, now)
+                return bound.limit.refuse(bound.counter, now, cost)
             if left < least:
                 least, tightest = left, bound
         if tightest is not None:

@@ -70,7 +70,7 @@ class Allotment(_Measured):
     def take(self, now: float, cost: int) -> int:
         return PLENTY if self._present().left(now) > 0 else -1
 
-    def wait_s(self, now: float) -> float:
+    def wait_s(self, now: float, cost: int = 1) -> float:
         return self._present().wait_s(now)
 
     def add(self, now: float, amount: int) -> None:
@@ -115,7 +115,7 @@ class Pace(_Measured):
     def take(self, now: float, cost: int) -> int:
         return PLENTY if self.wait_s(now) <= MAX_TURN_SECONDS else -1
 
-    def wait_s(self, now: float) -> float:
+    def wait_s(self, now: float, cost: int = 1) -> float:
         return max(0.0, self.until(now) - now)
 
     def add(self, now: float, amount: int) -> None:

@@ -31,9 +31,11 @@ class Due(Protocol):
 
 
 class Place(Protocol):
-    """A counter of what is in flight."""
+    """One of those that a counter lets be in flight."""
 
-    def give_back(self, cost: int) -> None: ...
+    @property
+    def counter(self) -> object: ...
+    def give_back(self) -> None: ...
 
 
 class Meter(Protocol):
@@ -162,7 +164,7 @@ class Dues:
         if self._watch is not None:
             self._watch.discard(self)
         for place in self.places:
-            place.give_back(1)
+            place.give_back()
         now = monotonic()
         if self._meters:
             self._count(now)
@@ -196,8 +198,9 @@ def take_back(exchange: Exchange, bounds: Iterable[Bound], cost: int) -> None:
     dues = exchange.dues
     if dues is not None:
         dues.weighings.clear()
+    placed = () if dues is None else tuple(place.counter for place in dues.places)
     for bound in bounds:
-        if dues is None or bound.counter not in dues.places:
+        if bound.counter not in placed:
             bound.counter.give_back(cost)
 
 

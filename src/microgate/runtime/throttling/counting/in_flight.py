@@ -8,7 +8,7 @@ same rows count, in columns of their own, so the bound holds over both generatio
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from microgate.runtime.throttling.afterwards.dues import PLENTY
 from microgate.runtime.throttling.counting.table import CELLS, EPOCH, Table, digest, lives, meta, open_region
@@ -132,7 +132,7 @@ class InFlightCounter:
         self._find()
 
     def _find(self) -> None:
-        # The row of a key with requests in flight is never let go of, so it is the same whenever one ends.
+        # The row of a key with requests in flight is never let go of. Still it changes where the key had found no room.
         table = self._in_flight.table
         self._epoch = table.cells[EPOCH]
         self._row = table.find(self._key, _KIND)
@@ -160,12 +160,23 @@ class InFlightCounter:
     def give_back(self, cost: int) -> None:
         self._in_flight.exit(self._row)
 
-    def wait_s(self, now: float) -> float:
+    def wait_s(self, now: float, cost: int = 1) -> float:
         return RETRY_AFTER_SECONDS
 
     def join(self, dues: Dues, now: float) -> None:
         """An admitted exchange gives its place back when it ends."""
-        dues.places.append(self)
+        dues.places.append(Held(self, self._in_flight, self._row))
+
+
+class Held(NamedTuple):
+    """The place of one exchange, in the row in which it was counted."""
+
+    counter: InFlightCounter
+    in_flight: InFlight
+    row: int
+
+    def give_back(self) -> None:
+        self.in_flight.exit(self.row)
 
 
 def is_idle(words: list[int], owners: list[int]) -> bool:

@@ -63,7 +63,7 @@ class Keeper:
     async def keep_room(self, _hub: Hub) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            if self._table.cells[KEYS] >= MIN_KEYS:
+            if self._table.cells[KEYS] >= min(MIN_KEYS, self._table.capacity // 2):
                 await self.sweep(GRACE_SECONDS)
 
     async def sweep(self, grace_s: float) -> int:

@@ -100,11 +100,22 @@ def read(region: LimitRegion, path: Path) -> int:
         return 0
     table = Table(region, None)
     table.use_common()
-    offset_us = int(LimitClock(table).offset * 1_000_000)
+    clock = LimitClock(table)
+    offset, now = clock.offset, clock.monotonic()
     for high, low, kind, value in _ROW.iter_unpack(rows):
         row = table.find(struct.pack("<qq", high, low), kind)
-        table.cells[row + CELLS + table.slots] = value - offset_us if is_bucket(kind) else value
+        table.cells[row + CELLS + table.slots] = _taken_up(kind, value, now, offset)
     return len(rows) // _ROW.size
+
+
+def _taken_up(kind: int, value: int, now: float, offset: float) -> int:
+    """A word for the cell. The wall clock may have stood later when it was written: nothing is further ahead than a window."""
+    window_s = window_of(kind)
+    if is_bucket(kind):
+        return min(value - int(offset * 1_000_000), int((now + window_s) * 1_000_000))
+    shift = count_bits(window_s)
+    present = int((now + offset) // window_s)
+    return value if value >> shift <= present else (present << shift) + (value & ((1 << shift) - 1))
 
 
 class StateFile:

@@ -113,7 +113,7 @@ class Table:
         self.column = self._common  # the cell of a row that this process writes
         self.exclusive = False  # nobody else writes it
         self._slot = slot
-        self._capacity = region.capacity
+        self.capacity = region.capacity  # of keys
         self._lock = region.lock
         self._depth = 0
         self._row_words = _row_words(region.slots)
@@ -214,7 +214,7 @@ class Table:
         if row >= 0:
             cells[row + META] &= ~RETIRING
             return row
-        if cells[KEYS] >= self._capacity:
+        if cells[KEYS] >= self.capacity:
             cells[SHARED_ROWS] += 1
             key = digest("overflow", str(kind), str(key[0] % OVERFLOW_ROWS))
             row = self._look(key)

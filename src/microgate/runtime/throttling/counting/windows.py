@@ -133,7 +133,7 @@ class FixedCounter:
         base = window.base
         return self.limit - sum(word - base for word in self._view.tolist() if word > base)
 
-    def wait_s(self, now: float) -> float:
+    def wait_s(self, now: float, cost: int = 1) -> float:
         """Seconds until there is more."""
         return max(0.0, self.window.end - now)
 
@@ -208,12 +208,12 @@ class SlidingCounter:
         full = window.next - 1
         self._cells[own] = min(max(self._cells[own], window.base) + difference, full)
 
-    def wait_s(self, now: float) -> float:
-        """Seconds until one more would pass, if nobody else asked."""
+    def wait_s(self, now: float, cost: int = 1) -> float:
+        """Seconds until a request that costs so much would pass, if nobody else asked."""
         rest = max(0.0, self.window.end - now)
         count, before = self._sums()
-        room = self.limit - count - 1
+        room = self.limit - count - cost
         if room >= 0:
             return max(0.0, rest - self.window.length_s * room / before) if before else 0.0
-        # Only when this window has become the one before, and has aged.
-        return rest + self.window.length_s * (1 - max(0, self.limit - 1) / count)
+        # Only when this window has become the one before, and has aged; what costs more than the limit passes never.
+        return rest + self.window.length_s * (1 - max(0, self.limit - cost) / max(1, count))

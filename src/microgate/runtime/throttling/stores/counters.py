@@ -59,7 +59,7 @@ class StoredCounter:
     def tell_wait(self, now: float, wait_ms: int) -> None:
         self._until = now + wait_ms / 1000
 
-    def wait_s(self, now: float) -> float:
+    def wait_s(self, now: float, cost: int = 1) -> float:
         return max(0.0, self._until - now)
 
 

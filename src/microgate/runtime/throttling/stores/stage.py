@@ -84,7 +84,7 @@ class StoreThrottle(Throttle):
             else:
                 self._return(exchange, near)
                 exchange.quota = (bound, left, now, over)
-                return bound.limit.refuse(bound.counter, now)
+                return bound.limit.refuse(bound.counter, now, self._cost)
             if left < least:
                 least, tightest = left, bound
         if turns == self._table.turns:  # else the column is a successor's by now

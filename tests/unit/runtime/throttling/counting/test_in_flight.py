@@ -6,11 +6,13 @@ import itertools
 import os
 import subprocess
 import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from microgate.runtime.throttling.afterwards.dues import Dues
 from microgate.runtime.throttling.counting.in_flight import (
     InFlight,
     InFlightCounter,
@@ -18,7 +20,7 @@ from microgate.runtime.throttling.counting.in_flight import (
     open_in_flight,
     owners_of,
 )
-from microgate.runtime.throttling.counting.table import digest
+from microgate.runtime.throttling.counting.table import EPOCH, digest
 
 WORKERS = 2
 LIMIT = 3
@@ -130,6 +132,21 @@ def test_a_place_is_given_back_no_more_often_than_it_was_taken(processes):
     for _ in range(3):
         worker.counters[0].give_back(1)
     assert [worker.counters[0].take(0, 1) >= 0 for _ in range(LIMIT + 1)] == [True] * LIMIT + [False]
+
+
+def test_a_place_is_given_back_where_it_was_taken_though_the_key_has_found_room_meanwhile(processes):
+    region = open_in_flight(1, 1)  # the row of the owners is one, so no key finds room
+    worker = Worker(region, processes.begin())
+    counter, table = worker.counters[0], worker.view.table
+    dues = Dues(SimpleNamespace(status=200), 1, None)
+    assert counter.take(0, 1) >= 0
+    counter.join(dues, 0)
+    table.capacity = 10
+    table.cells[EPOCH] += 1  # as after a sweep
+    assert counter.take(1, 1) >= 0
+    dues.settle()
+    # What is in flight is the second one alone.
+    assert [counter.take(2, 1) >= 0 for _ in range(LIMIT)] == [True] * (LIMIT - 1) + [False]
 
 
 def test_a_key_is_idle_once_nothing_of_it_is_in_flight(processes):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from microgate.runtime.throttling.counting import state_file
 from microgate.runtime.throttling.counting.buckets import BucketCounter
 from microgate.runtime.throttling.counting.clock import LimitClock
-from microgate.runtime.throttling.counting.table import KEYS, Table, digest, open_region
+from microgate.runtime.throttling.counting.table import KEYS, OFFSET, Table, digest, open_region
 from microgate.runtime.throttling.counting.windows import FixedCounter, SlidingCounter, Window
 
 if TYPE_CHECKING:
@@ -98,3 +98,23 @@ def test_a_folder_in_its_place_is_told_once(tmp_path, caplog):
     (tmp_path / "counts").rmdir()
     file.write()
     assert "kept again" in caplog.records[-1].getMessage()
+
+
+def test_counts_of_a_wall_clock_that_stood_later_bind_nobody_longer_than_a_window(tmp_path):
+    """A device that booted with a wrong date, and has the right one now."""
+    before, after = World(), World()
+    Table(before.region, None).cells[OFFSET] += 400 * 86_400 * 1_000_000
+    counters = []
+    for world in (before, after):
+        table = Table(world.region, 0)
+        table.claim()
+        window = Window(60, world.clock)
+        counters.append((FixedCounter(table, digest("one"), 3, window), BucketCounter(table, digest("two"), 3, 1, 60)))
+    for counter in counters[0]:
+        assert counter.take(before.now, 3) == 0
+    state_file.write(before.region, tmp_path / "counts")
+    state_file.read(after.region, tmp_path / "counts")
+    for counter in counters[1]:
+        assert counter.take(after.now, 1) < 0
+        assert counter.wait_s(after.now) <= 61
+        assert counter.take(after.now + 61, 1) >= 0

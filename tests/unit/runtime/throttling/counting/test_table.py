@@ -122,6 +122,23 @@ class TestLettingGo:
             assert FixedCounter(table, digest("later", str(number)), 5, window).take(time.monotonic, 1) == 4
         assert table.cells[SHARED_ROWS] == 0
 
+    def test_a_small_table_that_fills_up_is_swept_too(self, world, monkeypatch):
+        monkeypatch.setattr("microgate.runtime.throttling.counting.keeper.SWEEP_SECONDS", 0.01)
+        monkeypatch.setattr("microgate.runtime.throttling.counting.keeper.GRACE_SECONDS", 0.01)
+        time, table, keeper, window = world
+        for number in range(3_000):
+            FixedCounter(table, digest(str(number)), 5, window).take(time.monotonic, 1)
+        time.pass_by(180)
+
+        async def keep() -> None:
+            keeping = asyncio.get_running_loop().create_task(keeper.keep_room(None))
+            async with asyncio.timeout(10):
+                while table.cells[KEYS]:  # noqa: ASYNC110 - shared memory has no event
+                    await asyncio.sleep(0.01)
+            keeping.cancel()
+
+        asyncio.run(keep())
+
     def test_a_key_that_is_asked_for_meanwhile_stays(self, world):
         time, table, keeper, window = world
         FixedCounter(table, digest("somebody"), 5, window).take(time.monotonic, 1)

@@ -135,3 +135,21 @@ def test_the_wait_of_a_sliding_window_ends_when_there_is_more(limit, pauses):
         if counter.take(time.monotonic, 1) < 0:
             time.pass_by(counter.wait_s(time.monotonic) + 0.001)
             assert counter.take(time.monotonic, 1) >= 0
+
+
+@given(st.integers(2, 9), st.data())
+def test_the_wait_of_a_request_that_costs_more_ends_when_there_is_as_much(limit, data):
+    for form in (FixedCounter, SlidingCounter):
+        time, (counter,) = counters(form, 1, limit, 60)
+        cost = data.draw(st.integers(1, limit))
+        for pause in data.draw(st.lists(st.floats(0, 40), max_size=8)):
+            time.pass_by(pause)
+            if counter.take(time.monotonic, cost) < 0:
+                time.pass_by(counter.wait_s(time.monotonic, cost) + 0.001)
+                assert counter.take(time.monotonic, cost) >= 0
+
+
+def test_the_wait_of_what_costs_more_than_the_limit_is_told_too():
+    time, (counter,) = counters(SlidingCounter, 1, 3, 60)
+    assert counter.take(time.monotonic, 5) < 0
+    assert 60 <= counter.wait_s(time.monotonic, 5) <= 120
