@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from microgate.runtime.throttling.choosing.custom import KnownKeys
 from microgate.runtime.throttling.counting.clock import LimitClock
 from microgate.runtime.throttling.counting.table import Table, open_region
 from microgate.runtime.throttling.limits import OWN_CAPACITY, Counting, Limit
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from microgate.runtime.control import Channel
     from microgate.runtime.protocols.deadlines import Watch
     from microgate.runtime.throttling.counting.table import LimitRegion
+    from microgate.runtime.throttling.stage import Callers
     from microgate.runtime.throttling.stores.placing import Stores
     from microgate.runtime.throttling.traffic_manager.memory import Region
     from microgate.runtime.throttling.traffic_manager.stage import TrafficManager
     from microgate.settings.model import Settings
 
 _UNREAD_BYTES = 64
+MAX_STRANGERS = 16_384
 
 # Which policies a level has its tiers from; API tiers are resource policies (WSO2 §4).
 _SPACES = {
@@ -46,6 +49,25 @@ class Links(NamedTuple):
     traffic_manager: Region | None = None  # what it has decided
 
 
+class Strangers:
+    """The counters of callers who did not say who they are, by API and address: of all APIs of a worker bounded together."""
+
+    def __init__(self) -> None:
+        self._by_api: dict[str, dict[str, Callers]] = {}
+        self._count = 0
+
+    def of(self, api_id: str) -> dict[str, Callers]:
+        return self._by_api.setdefault(api_id, {})
+
+    def make_room(self) -> None:
+        """Before one more is remembered."""
+        self._count += 1
+        if self._count > MAX_STRANGERS:
+            self._count = 1
+            for known in self._by_api.values():
+                known.clear()
+
+
 class ThrottlingContext:
     """`slot` is the worker's; `region` is None where nothing is shared."""
 
@@ -68,6 +90,8 @@ class ThrottlingContext:
         self._policies = {(policy.level, policy.name): policy for policy in plan.policies}
         self._spaces = {policy.level for policy in plan.policies}
         self._limits: dict[tuple[str, str], Limit | None] = {}
+        self.strangers = Strangers()
+        self.known_keys = KnownKeys()
         self.decisions: memoryview[int]
         self.count_in(memoryview(bytearray(_UNREAD_BYTES)).cast("q"), {("", ""): 0})
         self.table.claim()

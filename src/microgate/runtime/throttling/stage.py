@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("microgate.throttling")
 
-MAX_REMEMBERED = 4_096  # addresses of callers who did not say who they are
+MAX_REMEMBERED = 4_096  # tiers that nobody defines
 
 
 class Callers:
@@ -62,7 +62,7 @@ class Throttle:
         self._shared = context.settings.compatibility.shared_default_tier
         # A traffic manager has tiers of its own; what is counted while it is away has those of the project alone.
         self._knows_all_tiers = context.traffic_manager is None
-        self._strangers: dict[str, Callers] = {}
+        self._strangers = context.strangers.of(api.id)
         self._missing: set[str] = set()
         self._api_id = api.id
         self._own = Callers([], -1)  # the counters of the operation itself
@@ -146,9 +146,10 @@ class Throttle:
             own = self._renew(stamp)
         consumer = exchange.consumer
         if consumer is None:
-            return self._count(
-                exchange, own, self._strangers.get(exchange.client) or self._know_stranger(exchange.client)
-            )
+            stranger = self._strangers.get(exchange.client)
+            if stranger is None or stranger.stamp != stamp:
+                stranger = self._know_stranger(exchange.client)
+            return self._count(exchange, own, stranger)
         callers: Callers | None = consumer.limits.get(self._api_id)
         if callers is not None and callers.stamp == stamp:
             return self._count(exchange, own, callers)
@@ -219,7 +220,6 @@ class Throttle:
     def _renew(self, stamp: int) -> Callers:
         """Rows were let go of, or this process writes another column: look for all counters anew."""
         api, operation = self._api, self._operation
-        self._strangers.clear()
         parts: list[Part] = []
         if api.tier:
             parts += self._part("api", levels.Named(api.tier, (api.id,)))
@@ -228,8 +228,7 @@ class Throttle:
         self._own = Callers(parts, stamp)
         if self.owes or self._customs or type(self) is not Throttle:
             self._own.quick = None
-        for policy in self._customs:
-            policy.forget()
+        self._context.known_keys.renew(stamp)
         return self._own
 
     def _part(self, level: str, named: Named) -> list[Part]:
@@ -237,8 +236,7 @@ class Throttle:
         return [] if limit is None else [Part(limit, named.key)]
 
     def _know_stranger(self, client: str) -> Callers:
-        if len(self._strangers) >= MAX_REMEMBERED:
-            self._strangers.clear()
+        self._context.strangers.make_room()
         parts: list[Part] = []
         if self._context.settings.compatibility.unauthenticated_tier == "limits":
             parts = self._part("unauthenticated", levels.of_nobody(client, self._api))

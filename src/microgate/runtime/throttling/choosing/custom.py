@@ -17,29 +17,41 @@ if TYPE_CHECKING:
 MAX_REMEMBERED = 16_384  # keys
 
 
+class KnownKeys:
+    """The counters of keys that were met, of all policies and operations of a worker: bounded together."""
+
+    def __init__(self) -> None:
+        self.parts: dict[tuple[str, str], Part] = {}
+        self._stamp = -1  # of the table, see there
+
+    def renew(self, stamp: int) -> None:
+        """Counters are to be looked for anew, unless they were since."""
+        if self._stamp != stamp:
+            self._stamp = stamp
+            self.parts.clear()
+
+
 class CustomPolicy:
     """One policy at one operation."""
 
-    def __init__(self, limit: Limit, expand: Callable[[Exchange], str | None]) -> None:
+    def __init__(self, limit: Limit, expand: Callable[[Exchange], str | None], known: KnownKeys) -> None:
         self._limit = limit
+        self._name = limit.policy.name
         self._expand = expand
-        self._parts: dict[str, Part] = {}
+        self._parts = known.parts
 
     def bounds(self, exchange: Exchange) -> tuple[Bound, ...]:
         """The counters of a request; none where it lacks what the template names."""
         key = self._expand(exchange)
         if key is None:
             return ()
-        part = self._parts.get(key)
+        name = self._name, key
+        part = self._parts.get(name)
         if part is None:
             if len(self._parts) >= MAX_REMEMBERED:
                 self._parts.clear()
-            part = self._parts[key] = Part(self._limit, (self._limit.policy.name, key))
+            part = self._parts[name] = Part(self._limit, name)
         return part.bounds(exchange)
-
-    def forget(self) -> None:
-        """Counters are to be looked for anew."""
-        self._parts.clear()
 
 
 def link(context: ThrottlingContext, api: Api, operation: Operation) -> tuple[CustomPolicy, ...]:
@@ -52,5 +64,5 @@ def link(context: ThrottlingContext, api: Api, operation: Operation) -> tuple[Cu
     for policy in policies:
         limit = context.limit("custom", policy.name)
         assert limit is not None
-        found.append(CustomPolicy(limit, key_templates.link(policy.key_template, api, operation)))
+        found.append(CustomPolicy(limit, key_templates.link(policy.key_template, api, operation), context.known_keys))
     return tuple(found)
