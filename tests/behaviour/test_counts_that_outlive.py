@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+
+import pytest
 
 from harness.credentials import bearer
 from harness.descriptions import describe
+from harness.process import GatewayProcess
 from harness.waiting import wait_until
 
 POLICIES = "subscriptionPolicies:\n  - Default: {count: 6, unitTime: 1, timeUnit: day}\n"
@@ -67,3 +71,15 @@ def test_counts_begin_anew_with_the_gateway_where_nothing_keeps_them(gateway):
     assert admitted(first, 4) == 4
     assert first.stop() == 0
     assert admitted(gateway(API, files=FILES), 7) == 6
+
+
+@pytest.mark.parametrize(("place", "why"), [("none/counts", "there is no such folder"), (".", "it is a directory")])
+def test_a_file_that_can_never_be_kept_refuses_the_start(tmp_path, backend, place, why):
+    path = tmp_path / place
+    process = GatewayProcess(
+        tmp_path, [API.replace("@BACKEND@", backend.url)], settings=f'[throttlingConfig]\nstateFile = "{path}"\n'
+    )
+    ended = subprocess.run(process.command, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 1
+    assert f"throttlingConfig.stateFile: cannot keep counts in `{path}`: {why}" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -170,6 +170,22 @@ class TestDevelopment:
             assert status(port, "/petstore/v1/pets/1", token) == 200
         assert len(backend.requests) == 4
 
+    def test_a_plan_can_be_tried_with_claims_of_tokens(self, place, backend):
+        project = place.description.parent.parent
+        (project / "policies.yaml").write_text(
+            "subscriptionPolicies:\n  - One: {count: 1, unitTime: 1, timeUnit: day}\n"
+        )
+        (project / "subscriptions.yaml").write_text(
+            "required: false\napplications:\n  - name: Till\n    productionKeys: [till]\n"
+            "    subscriptions: [{api: Petstore, tier: One}]\n"
+        )
+        port = place.start("microgate", "run", "petstore", "--dev", "--workers", "1", *sets())
+        keyed, other = (
+            place.command("microgate", "token", *claim).strip() for claim in (("--claim", "consumerKey=till"), ())
+        )
+        assert [status(port, "/petstore/v1/pets", keyed) for _ in range(2)] == [200, 429]
+        assert [status(port, "/petstore/v1/pets", other) for _ in range(2)] == [200, 200]
+
     def test_a_saved_project_is_served_anew_and_nothing_is_refused(self, place, port):
         token = place.command("microgate", "token").strip()
         text = place.description.read_text()

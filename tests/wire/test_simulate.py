@@ -61,7 +61,8 @@ def served(gateway):
         *[("/shop/b/1", token("Gold", user="bob"))] * 3,
         *[("/shop/b/2", token("Loose", application="2"))] * 3,
         *[("/shop/a", token("Unlimited", "Two", application="3", user="carol"))] * 4,
-        *[("/shop/a", bearer(sub="dave"))] * 5,
+        *[("/shop/a", bearer(sub="dave", aud="https://shop.example"))] * 5,
+        *[("/shop/a", bearer(sub="erin", aud="https://shop.example"))],
         *[("/shop/open", None)] * 3,
         ("/shop/a", None),
         ("/shop/none", None),
@@ -94,7 +95,7 @@ def test_case_60_a_gateway_and_the_simulation_of_its_log_decide_alike(served):
     for (level, policy, verdict), count in counted.items():
         sample = f'microgate_limit_decisions_total{{level="{level}",policy="{policy}",verdict="{verdict}"}} {count}\n'
         assert sample in metrics
-    assert (found["lines"], found["refusedBefore"], found["unrouted"]) == (24, 2, 0)
+    assert (found["lines"], found["refusedBefore"], found["unrouted"]) == (25, 2, 0)
     assert found["undefinedTiers"] == {"subscription tier `Platinum`": 1}
     gold = next(one for one in found["limits"] if one["policy"] == "Gold")
     assert gold["mostOver"] == [{"who": "1", "count": 2}]

@@ -127,7 +127,12 @@ def _trusting(settings: Settings) -> Settings:
     from microgate.cli import development_keys
     from microgate.settings.model import JwtIssuer
 
-    issuer = JwtIssuer(issuer=development_keys.ISSUER, jwks_file=str(development_keys.key_set_file()))
+    # Their audience is the same for all, so the application is what `microgate token --claim consumerKey=…` says.
+    issuer = JwtIssuer(
+        issuer=development_keys.ISSUER,
+        jwks_file=str(development_keys.key_set_file()),
+        consumer_key_claim="consumerKey",
+    )
     return msgspec.structs.replace(settings, issuers=(*settings.issuers, issuer))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
@@ -10,8 +12,6 @@ from microgate.cli.declaration import OUTPUT, Command, Option, whole_number
 from microgate.cli.output import put
 
 if TYPE_CHECKING:
-    import argparse
-
     from microgate.cli.console import Console
 
 LONGEST_SECONDS = 10 * 365 * 86_400
@@ -33,9 +33,26 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     scopes = " ".join(" ".join(arguments.scope).replace(",", " ").split())
     if scopes:
         claims["scope"] = scopes
+    claims.update(arguments.claim)
     put(development_keys.sign(claims, arguments.algorithm), arguments.output, console, secret=True)
     console.detail(f"signed with the keys beside {development_keys.key_set_file()}")
     return 0
+
+
+def _claim(text: str) -> tuple[str, Any]:
+    """What is JSON means what it means there, so that lists and numbers can be said; all else is text."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"`{text}` is not `NAME=VALUE`")
+    try:
+        return name, json.loads(value, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return name, value
+
+
+def _refuse(constant: str) -> None:
+    """NaN and Infinity are Python's, not JSON's."""
+    raise ValueError(constant)
 
 
 COMMAND = Command(
@@ -45,6 +62,13 @@ COMMAND = Command(
     options=(
         Option(("--scope",), "scope to grant; several with blanks or commas", "SCOPE", repeated=True),
         Option(("--subject",), "whom the token is for", "NAME", default="developer"),
+        Option(
+            ("--claim",),
+            "one more claim; a VALUE that is JSON is taken as such, anything else as text",
+            "NAME=VALUE",
+            repeated=True,
+            convert=_claim,
+        ),
         Option(
             ("--lifetime",),
             "seconds until it expires",
@@ -56,5 +80,9 @@ COMMAND = Command(
         OUTPUT,
     ),
     about="The first call makes the key pairs in the user's state folder, readable by the user alone.",
-    examples=("TOKEN=$(microgate token --scope read:pets)", 'curl -H "Authorization: Bearer $TOKEN" ...'),
+    examples=(
+        "TOKEN=$(microgate token --scope read:pets)",
+        "TOKEN=$(microgate token --subject ann --claim consumerKey=mobile --claim plan=gold)",
+        'curl -H "Authorization: Bearer $TOKEN" ...',
+    ),
 )

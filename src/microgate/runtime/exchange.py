@@ -111,6 +111,7 @@ class Consumer:
         "application",
         "application_details",
         "assertion",
+        "audience_only",
         "claims",
         "cleared",
         "consumer_key",
@@ -143,6 +144,8 @@ class Consumer:
         self.limits: dict[str, Any] = {}  # what it is counted in, by API id; throttling keeps it here
         self.assertion = b""  # a token for backends that came with the credential
         self.consumer_key = ""  # of the application, "" where nobody knows
+        # Its key is the audience of a token: an application of the key manager, or the API itself, as most issuers have it.
+        self.audience_only = False
         self.issuer = ""
         self.claims: dict[str, Any] = {}
         self.until = float("inf")  # seconds since 1970 from which the credential is not good any more
@@ -152,9 +155,10 @@ class Consumer:
 
     @property
     def application_key(self) -> str:
-        """What names its application best, "" where nobody knows one."""
+        """What names its application best, "" where nobody knows one: an audience alone may be that of all callers."""
         details = self.application_details
-        return (details.id or details.uuid or details.name if details is not None else "") or self.consumer_key
+        known = details.id or details.uuid or details.name if details is not None else ""
+        return known or ("" if self.audience_only else self.consumer_key)
 
 
 class ClientCertificate:

@@ -41,7 +41,8 @@ def read_place(urls: tuple[str, ...], username: str = "", password: str = "", *,
             parts = urlsplit(url)
             port = parts.port or PORT
         except ValueError:
-            raise SettingsError("an address of the store is not valid") from None
+            hint = "write `rediss://host:port`, with a port up to 65535"
+            raise SettingsError("an address of the store is not valid", hint) from None
         if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
             raise SettingsError("an address of the store is no `redis://` or `rediss://` address")
         number = parts.path.strip("/")

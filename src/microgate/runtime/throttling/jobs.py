@@ -39,11 +39,15 @@ async def _keep_file(region: LimitRegion, path: str, _hub: Hub) -> None:
 
 
 def prove(settings: Settings, plan: Plan) -> None:
-    """Raise SettingsError or KeyMaterialError where counts cannot be shared or callers not be shut out as it is wanted."""
+    """Raise SettingsError or KeyMaterialError where counts cannot be shared or kept, or callers not be shut out."""
     if any(policy.store != "node" for policy in plan.policies):
         from microgate.runtime.throttling.stores import places
 
         places.prove(plan, settings.throttling.store)
+    if settings.throttling.state_file:
+        from microgate.runtime.throttling.counting import state_file
+
+        state_file.prove(settings.throttling.state_file)
     if settings.throttling.blocking_file:
         from microgate.runtime.throttling.blocks import blocking_file
 

@@ -7,7 +7,7 @@ Callers of whom no subscription is known are counted by who they are. 3.x had on
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from microgate.plan.model import Api
@@ -52,7 +52,7 @@ def _holder(consumer: Consumer, *, shared: bool) -> tuple[str, ...]:
     application = (details.id or details.uuid or details.name) if details is not None else ""
     if application:
         return ("application", application)
-    if consumer.consumer_key and not _is_audience(consumer.consumer_key, consumer.claims):
+    if consumer.consumer_key and not consumer.audience_only:
         # Of whom nobody has a record: another issuer may call another one so.
         return ("client", consumer.issuer, consumer.consumer_key)
     if shared:
@@ -60,14 +60,6 @@ def _holder(consumer: Consumer, *, shared: bool) -> tuple[str, ...]:
     if consumer.name:
         return ("caller", consumer.credential, consumer.issuer, consumer.name)
     return ("credential", consumer.token.hex())
-
-
-def _is_audience(key: str, claims: dict[str, Any]) -> bool:
-    """Whether what stands for the application only says for whom a token is: all callers of an API have that in common."""
-    audience = claims.get("aud")
-    if key != audience and (not isinstance(audience, list) or key not in audience):
-        return False
-    return all(claims.get(name) != key for name in ("consumerKey", "azp", "client_id"))
 
 
 def address_of(client: str) -> str:

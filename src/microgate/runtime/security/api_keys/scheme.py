@@ -201,6 +201,7 @@ def _holder_of(said: dict[str, Any]) -> KeyHolder:
     known = claims.consumer_of(said, "consumerKey")
     holder = KeyHolder(known.name, key_type=known.key_type, scopes=known.scopes)
     holder.consumer_key = known.consumer_key
+    holder.audience_only = known.audience_only
     holder.application = known.application
     holder.application_details = known.application_details
     holder.claims = said

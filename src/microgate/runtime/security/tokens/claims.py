@@ -85,7 +85,7 @@ def consumer_of(claims: Claims, consumer_key_claim: str, scope_claim: str = "") 
     key_type = _text(claims, "keytype") or "PRODUCTION"
     name = _text(claims, "sub") or _text(claims, "client_id") or _text(claims, "azp")
     consumer = Consumer(name, "jwt", key_type=key_type, scopes=scopes_of(claims, scope_claim))
-    consumer.consumer_key = _consumer_key(claims, consumer_key_claim)
+    consumer.consumer_key, consumer.audience_only = _consumer_key(claims, consumer_key_claim)
     details = claims.get("application")
     if isinstance(details, dict):
         consumer.application_details = application_of(details)
@@ -144,15 +144,20 @@ def _as_text(value: object) -> str:
     return str(value) if isinstance(value, _PLAIN) and not isinstance(value, bool) else ""
 
 
-def _consumer_key(claims: Claims, consumer_key_claim: str) -> str:
-    """The key of the caller's application: the claim of the settings, else that of the key manager, else the audience."""
+def _consumer_key(claims: Claims, consumer_key_claim: str) -> tuple[str, bool]:
+    """The key of the caller's application, and whether it is the audience alone that says it.
+
+    It is in the claim of the settings, else in that of the key manager, else it is the audience.
+    """
     for name in (consumer_key_claim, "consumerKey", "aud"):
         key = claims.get(name)
         if isinstance(key, list) and key:
             key = key[0]
         if isinstance(key, str) and key:
-            return key
-    return ""
+            # Most issuers write the API into `aud`, the same for all callers; others the client, and then say so elsewhere too.
+            said = any(claims.get(other) == key for other in ("consumerKey", "azp", "client_id"))
+            return key, name == "aud" and not said
+    return "", False
 
 
 def _assertion(claims: Claims) -> bytes:

@@ -14,6 +14,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from microgate.errors import SettingsError
 from microgate.runtime.throttling.counting.clock import LimitClock
 from microgate.runtime.throttling.counting.table import CELLS, LOW, META, Table, is_bucket, window_of
 from microgate.runtime.throttling.counting.windows import count_bits
@@ -116,6 +117,20 @@ def _taken_up(kind: int, value: int, now: float, offset: float) -> int:
     shift = count_bits(window_s)
     present = int((now + offset) // window_s)
     return value if value >> shift <= present else (present << shift) + (value & ((1 << shift) - 1))
+
+
+def prove(path: str) -> None:
+    """Raise SettingsError where no file could ever be kept there: better told at the start than when the gateway ends."""
+    file = Path(path)
+    if file.is_dir():
+        problem = "it is a directory"
+    elif not file.parent.is_dir():
+        problem = "there is no such folder"
+    elif not os.access(file.parent, os.W_OK | os.X_OK):
+        problem = "nothing can be written into its folder"
+    else:
+        return
+    raise SettingsError(f"throttlingConfig.stateFile: cannot keep counts in `{path}`: {problem}")
 
 
 class StateFile:

@@ -51,7 +51,8 @@ def prove(plan: Plan, configured: LimitStore) -> None:
                 f"the policy `{shared.name}` has `store: {shared.store}`, and `throttlingConfig.store` names no store"
             )
             raise SettingsError(message, "set `throttlingConfig.store.urls`")
-        _place(configured)
+        with about("throttlingConfig.store.urls"):
+            _place(configured)
         _context(configured)
 
 

@@ -35,7 +35,7 @@ def check(project: ResolvedProject, report: Report) -> None:
 def _check_tier(tier: Located[str], project: ResolvedProject, report: Report) -> None:
     # Tiers of APIs and of operations alike are resource policies (WSO2 §4).
     policies = project.policies.of("resource")
-    if tier.value in policies:
+    if tier.value in policies or "resource" in project.policies.unread:
         return
     hint = did_you_mean(tier.value, [*policies, UNLIMITED], "define it under `resourcePolicies` in policies.yaml")
     message = f"the policy `{shown(tier.value)}` is not defined"

@@ -32,7 +32,7 @@ def check(project: ResolvedProject, report: Report) -> None:
             report.add(title.at.diagnostic(catalogue.SUBSCRIPTION_API, message, hint))
     for tier, level in project.subscriptions.tiers:
         policies = project.policies.of(level)
-        if tier.value not in policies and tier.value != UNLIMITED:
+        if level not in project.policies.unread and tier.value not in policies and tier.value != UNLIMITED:
             message = f"the {level} policy `{shown(tier.value)}` is not defined"
             hint = did_you_mean(
                 tier.value, [*policies, UNLIMITED], f"define it under `{level}Policies` in policies.yaml"

@@ -30,6 +30,7 @@ class PoliciesFile:
 
     levels: dict[str, dict[str, Policy]] = field(default_factory=dict)  # level -> name -> policy
     blocks: list[Located[Block]] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)  # levels of which nothing is known, which was reported
 
     def of(self, level: str) -> dict[str, Policy]:
         return self.levels.get(level, {})
@@ -43,12 +44,14 @@ def read(folder: Folder, report: Report) -> PoliciesFile:
         return found
     document = folder.read(path, report, may_be_empty=True)
     if document is None or document.root is None:
+        found.unread.update(LEVELS.values())
         return found
     root = Cursor(document, document.root)
     if root.kind == "null":
         return found
     if not root.is_mapping:
         report.add(root.spot.diagnostic(catalogue.POLICY_VALUE, f"`{layout.POLICIES}` must be a mapping of lists"))
+        found.unread.update(LEVELS.values())
     values = Values(report)
     known = (*LEVELS, BLOCKS)
     for key, member in values.members(root):
@@ -60,6 +63,8 @@ def read(folder: Folder, report: Report) -> PoliciesFile:
         elif key == BLOCKS:
             found.blocks.extend(blocks.read(member, values))
         else:
+            if not member.is_list:
+                found.unread.add(LEVELS[key])
             found.levels[LEVELS[key]] = _read_level(LEVELS[key], member, values)
     return found
 
