@@ -58,15 +58,15 @@ class Brokers:
 
     async def follow(self, topic: Topic, listener: Listener, make_tls: Callable[[], SSLContext]) -> None:
         """Listen until the broker is lost. Ends with BrokerError, or the error of `make_tls`; `keep_following` goes on."""
-        from aiormq.exceptions import AMQPError, ChannelInvalidStateError
-
         line = self._lines.setdefault(topic.place, _Line(topic.place))
         line.listeners += 1
         try:
             await _listen(await line.connect(make_tls), topic, listener)
+        except (BrokerError, KeyMaterialError):
+            raise
         except TimeoutError:
             raise BrokerError("it gives no answer in time") from None
-        except (AMQPError, ChannelInvalidStateError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - the client's reader raises anything at bytes that are no AMQP
             raise BrokerError(_reason(error)) from None
         finally:
             line.listeners -= 1
@@ -114,7 +114,10 @@ class _Line:
         self._turn += 1
         context = make_tls() if address.secure else None
         async with asyncio.timeout(CONNECT_SECONDS):
-            return await aiormq.connect(address.text, context=context)
+            connection = await aiormq.connect(address.text, context=context)
+        # WSO2's broker tells of none, and the client takes it that all do.
+        connection.server_properties.setdefault("capabilities", {})
+        return connection
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -124,7 +127,7 @@ class _Line:
 
 async def _listen(connection: Any, topic: Topic, listener: Listener) -> None:
     async with asyncio.timeout(CONNECT_SECONDS):
-        channel = await connection.channel()
+        channel = await connection.channel(publisher_confirms=False)
         tag = await _subscribe(channel, topic, listener)
     listener.listening()
     ends = (connection.closing, channel.closing)
