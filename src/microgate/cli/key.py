@@ -155,7 +155,12 @@ def _network(text: str) -> str:
 
 
 def _moment(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)) if seconds else "never"
+    if not seconds:
+        return "never"
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    except (OverflowError, OSError, ValueError):
+        return str(seconds)  # a document of keys may be edited by hand
 
 
 COMMAND = Command(

@@ -69,6 +69,9 @@ class FollowedFiles(Generic[T]):
             self._take(loading.result())
         except KeyMaterialError as error:
             log.error("%s; the last good %s stays in use", error, self._what)  # noqa: TRY400 - the error is the user's
+        except Exception:
+            # A file that nobody foresaw: the one that mends it must still be seen.
+            log.exception("a file cannot be used; the last good %s stays in use", self._what)
         else:
             log.info("a new %s is in use", self._what)
         self._rest(asyncio.get_running_loop())

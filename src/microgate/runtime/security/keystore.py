@@ -251,7 +251,7 @@ def _certificates(chain: bytes, path: Path) -> list[Certificate]:
 
     try:
         return x509.load_pem_x509_certificates(chain)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise KeyMaterialError(f"cannot use the certificate `{path}`: {_first_line(error)}") from None
 
 

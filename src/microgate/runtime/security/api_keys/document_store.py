@@ -53,8 +53,8 @@ class DocumentStore:
     @contextmanager
     def writing(self, *, create: bool = False) -> Iterator[Lines]:
         # What is replaced is the file itself and not a link to it.
-        path = self._path.resolve()
         try:
+            path = self._path.resolve()
             with _locked(path):
                 is_new = create and (not path.exists() or not path.stat().st_size)
                 lines = Lines([] if is_new else self._read())
@@ -62,6 +62,8 @@ class DocumentStore:
                 _replace(path, lines.document())
         except OSError as error:
             raise KeyMaterialError(f"the store `{self._path}` cannot be written: {_reason(error)}") from None
+        except RuntimeError:
+            raise KeyMaterialError(f"the store `{self._path}` cannot be written: its links lead nowhere") from None
 
     def _read(self) -> list[_Line]:
         if not self._path.is_file():

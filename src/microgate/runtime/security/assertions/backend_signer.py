@@ -78,7 +78,7 @@ def _load_key(settings: Settings) -> tuple[RSAPrivateKey, Certificate | None]:
     try:
         key = serialization.load_pem_private_key(pem, None)
         certificate = x509.load_pem_x509_certificate(chain) if chain else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, x509.InvalidVersion):
         raise KeyMaterialError(
             f"`{SECTION}` cannot sign with {place}: it is no PEM private key that can be read, or its certificate is none",
             hint="write the key without a password, in PEM form",

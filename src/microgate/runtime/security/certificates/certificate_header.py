@@ -30,7 +30,7 @@ def read_header(value: bytes, chain: bytes) -> list[x509.Certificate]:
         encoded += _sequences(chain)
         encoded = encoded[:MAX_CERTIFICATES]
         return [x509.load_der_x509_certificate(binascii.a2b_base64(one, strict_mode=True)) for one in encoded]
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise TokenError(MALFORMED) from None
 
 

@@ -335,7 +335,7 @@ def _from_hex(text: str) -> str:
 def _load(der: bytes) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(der)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise TokenError(MALFORMED) from None
 
 

@@ -162,7 +162,7 @@ def _from_file(file: Path) -> dict[str, bytes]:
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
         raise KeyMaterialError(f"cannot read the trusted certificates `{file}`: {reason}") from None
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         message = f"cannot use the trusted certificates `{file}`: it holds no PEM certificates, or a damaged one"
         raise KeyMaterialError(message) from None
     return {str(number): one.public_bytes(Encoding.PEM) for number, one in enumerate(certificates, 1)}

@@ -134,7 +134,7 @@ def _read(file: Path) -> list[x509.CertificateRevocationList]:
         lists = [x509.load_pem_x509_crl(part[part.index(_PEM_BEGIN) :] + _PEM_END) for part in parts]
         for one in lists:
             _ = one.extensions, one.issuer, one.last_update_utc  # read now, so that nothing of it fails later
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise KeyMaterialError(
             f"cannot use the revocation list `{file}`: it is no list in PEM or DER form",
             "write one with: openssl ca -gencrl -out crl.pem",

@@ -104,7 +104,7 @@ def from_pem(data: bytes) -> VerificationKey:
             dates = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
             return _checked(certificate.public_key())._replace(not_before=dates[0], not_after=dates[1])
         return _checked(load_pem_public_key(data))
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise UnusableKeyError("it holds neither a PEM certificate nor a PEM public key") from None
 
 

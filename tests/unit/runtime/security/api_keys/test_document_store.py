@@ -12,7 +12,9 @@ import sys
 import time
 
 import pytest
+from msgspec.structs import replace
 
+from microgate.cli import main
 from microgate.errors import KeyMaterialError
 from microgate.runtime.security.api_keys.key_book import KeyBook
 from microgate.runtime.security.api_keys.key_records import Record, digest_of
@@ -166,3 +168,17 @@ def test_a_writer_that_is_killed_leaves_a_whole_store_and_no_lock(book):
         assert len(book.records()) >= seen + 1
         book.create(Record("last", "a", 2))
         assert book.records()[-1].id == "last"
+
+
+def test_a_link_that_leads_to_itself_is_no_store(tmp_path):
+    link = tmp_path / "keys.json"
+    link.symlink_to(link)
+    with pytest.raises(KeyMaterialError, match="cannot be written"):
+        KeyBook(link).create(RECORD)
+
+
+@pytest.mark.parametrize("expires", [10**17, 10**18, 10**24])
+def test_a_moment_that_no_calendar_has_is_listed_as_it_stands(book, capsys, expires):
+    book.create(replace(RECORD, expires=expires))
+    assert main.main(["key", "list", "--store", str(book.path)]) == 0
+    assert str(expires) in capsys.readouterr().out

@@ -73,3 +73,10 @@ def _reason(value, chain):
     except TokenError as error:
         return error.reason
     return ""
+
+
+def test_a_certificate_of_a_version_that_does_not_exist_is_malformed():
+    der = make("client").der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020137"), 1)
+    for value in (b":" + base64.b64encode(der) + b":", base64.b64encode(der)):
+        with pytest.raises(TokenError, match=r"mutual_tls\.malformed"):
+            read_header(value, b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 
 import pytest
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
+from harness.credentials import self_signed
 from harness.minting import ALGORITHMS, CURVES, Signer, b64, number, rsa_key
 from microgate.runtime.security.tokens.signatures import ALGORITHMS as ACCEPTED
 from microgate.runtime.security.tokens.signatures import UnusableKeyError, from_jwk, from_pem
@@ -149,3 +151,11 @@ def test_files_without_a_usable_key_are_refused(data) -> None:
 
 def test_curves_cover_the_algorithms() -> None:
     assert set(CURVES) <= set(ACCEPTED)
+
+
+def test_a_certificate_of_a_version_that_does_not_exist_has_no_key() -> None:
+    certificate = x509.load_pem_x509_certificate(self_signed(rsa_key(), "issuer.test"))
+    der = certificate.public_bytes(Encoding.DER).replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020137"), 1)
+    armour = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
+    with pytest.raises(UnusableKeyError, match="neither a PEM certificate"):
+        from_pem(base64.encodebytes(der).join(armour))
