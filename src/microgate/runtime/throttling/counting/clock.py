@@ -20,6 +20,7 @@ DRIFT_SECONDS = 1.0  # how often the steward looks
 FASTER = 0.05  # of a second, each second
 SLOWER = 0.5
 JUMP_SECONDS = 3_600.0  # lagging by more, it does not pay to wait
+AHEAD_SECONDS = 86_400.0  # ahead by more, it keeps its pace: long windows for long would be worse
 
 
 class LimitClock:
@@ -46,6 +47,8 @@ class LimitClock:
     def drift(self) -> None:
         """Come nearer to the wall clock by what a second allows."""
         lag = self._wall() - self.monotonic() - self.offset
+        if lag < -AHEAD_SECONDS:
+            return
         if lag <= JUMP_SECONDS:
             lag = max(-SLOWER, min(FASTER, lag))
         self._cells[OFFSET] += int(lag * 1_000_000)

@@ -32,3 +32,18 @@ def test_it_drifts_to_the_wall_clock_and_never_runs_backwards(step, seconds, lef
         assert now > before
         before = now
     assert time.wall - before == pytest.approx(left, abs=0.001)
+
+
+def test_windows_keep_their_length_after_a_date_that_was_far_too_late():
+    time = Time()
+    _, (table,) = tables(1)
+    limits = clock(table, time)
+    years = 10 * 31_536_000
+    time.step(years)
+    limits.drift()
+    time.step(-years)
+    begun = time.monotonic + limits.offset
+    for _ in range(120):
+        time.pass_by(1)
+        limits.drift()
+    assert time.monotonic + limits.offset - begun == pytest.approx(120, abs=0.001)
