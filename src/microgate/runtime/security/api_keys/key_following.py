@@ -138,7 +138,7 @@ class FollowedBook:
             raise TokenError(UNKNOWN)
         try:
             record = msgspec.json.decode(data, type=Record)
-        except msgspec.DecodeError:
+        except ValueError:
             raise TokenError(UNREADABLE) from None
         if record.revoked:
             raise TokenError(REVOKED)

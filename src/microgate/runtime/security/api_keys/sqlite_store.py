@@ -129,5 +129,5 @@ class Rows:
 def _decode(data: bytes) -> Record:
     try:
         return msgspec.json.decode(data, type=Record)
-    except msgspec.DecodeError:
+    except ValueError:
         raise KeyMaterialError("a record of the store of API keys cannot be read") from None

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 
 import msgspec
+import pytest
 
 from harness.aio import run, until
 from microgate.plan.model import Plan
@@ -16,7 +17,7 @@ from microgate.runtime.security.counting import uncounted
 from microgate.runtime.security.revocation import jobs, memory, stage, table
 from microgate.runtime.security.revocation.book import Book
 from microgate.runtime.security.revocation.entries import Terms
-from microgate.runtime.security.revocation.feeds import FeedError
+from microgate.runtime.security.revocation.feeds import FeedError, amqp, file
 from microgate.runtime.security.revocation.table import SOURCES, WritableTable
 from microgate.settings.backend import Server
 from microgate.settings.model import Settings
@@ -185,3 +186,28 @@ def test_what_is_in_use_is_listed():
     ]
     assert jobs.jobs(PLAN, Settings(), bytearray(), Brokers()) == []
     assert jobs.unready(Settings(), bytearray())() == ""
+
+
+TORN = [b'{"token":"\xff"}', b'["\xff"]', b'"\xff"', b'{"\xff":1}', b'{"token":' + b"[" * 100_000]
+
+
+@pytest.mark.parametrize("line", TORN)
+def test_an_entry_that_is_no_text_keeps_no_other_from_being_read(line, tmp_path):
+    source = tmp_path / "revoked.txt"
+    source.write_bytes(line + b'\n{"consumer":"other"}\n{"subject":"ann"}\n')
+    settings = _settings(file=str(source))
+    office = Office(settings)
+
+    async def follow():
+        following = asyncio.ensure_future(file.Feed(settings).follow(office.book()))
+        try:
+            await until(lambda: office.stands() is False)
+        finally:
+            following.cancel()
+
+    run(follow())
+
+
+@pytest.mark.parametrize("body", TORN)
+def test_a_message_that_is_no_text_is_one_that_nobody_understands(body):
+    assert amqp.read_message(body, {}) in ([None], [body.decode(errors="replace")])

@@ -67,7 +67,7 @@ def read_message(body: bytes, headers: dict[str, object]) -> list[object]:
     if text[:1] in (b"{", b"["):
         try:
             found = msgspec.json.decode(text)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return [None]
         return found if isinstance(found, list) else [_known(found)]
     if is_map(body):

@@ -147,7 +147,7 @@ def _old_said(node: object, now: int) -> object:
 def _decoded(data: bytes) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise FetchError("the answer is not JSON") from None
     if not isinstance(found, dict):
         raise FetchError("the answer is no object")

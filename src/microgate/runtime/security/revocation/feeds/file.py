@@ -72,5 +72,5 @@ def read_value(text: bytes) -> object:
         return text.decode(errors="replace")
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return Unreadable("it begins like JSON and is none")

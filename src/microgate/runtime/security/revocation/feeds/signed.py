@@ -97,7 +97,7 @@ def _key(file: str) -> VerificationKey:
 def _decoded(data: bytes) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise FeedError("the document is no signed one") from None
     if not isinstance(found, dict):
         raise FeedError("the document is no signed one")

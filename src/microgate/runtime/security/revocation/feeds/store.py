@@ -41,7 +41,7 @@ class Feed:
 def _listed(body: bytes) -> list[object]:
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise FeedError("the answer is not JSON") from None
     if not isinstance(found, list):
         raise FeedError("the answer is no list")
