@@ -21,7 +21,7 @@ from microgate.toolkit.openapi.folder import Folder
 from microgate.toolkit.project.policies import file as policies_file
 from microgate.toolkit.project.policies import keys
 
-RECIPES = ("docs/throttling/policies.md", "docs/throttling/recipes.md")
+RECIPES = ("docs/throttling/index.md", "docs/throttling/policies.md", "docs/throttling/recipes.md")
 POLICY_LISTS = {*keys.LEVELS, keys.BLOCKS}
 
 

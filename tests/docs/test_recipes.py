@@ -13,7 +13,7 @@ from microgate.diagnostics import Report
 from microgate.toolkit.compiler import compile_project
 from microgate.toolkit.project.policies import keys
 
-PAGES = ("docs/throttling/policies.md", "docs/throttling/recipes.md")
+PAGES = ("docs/throttling/index.md", "docs/throttling/policies.md", "docs/throttling/recipes.md")
 LISTS = {*keys.LEVELS, keys.BLOCKS}
 
 

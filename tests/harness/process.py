@@ -175,8 +175,10 @@ class GatewayProcess:
         """The supervisor and all below it."""
         found = [self.pid]
         for pid in found:
-            for task in Path(f"/proc/{pid}/task").glob("*/children"):
-                found += [int(child) for child in task.read_text().split()]
+            # One that ends while it is looked at has no children any more.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                    found += [int(child) for child in task.read_text().split()]
         return found
 
     def memory_kb(self) -> int:

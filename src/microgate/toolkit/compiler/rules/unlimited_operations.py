@@ -7,7 +7,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microgate.toolkit import catalogue
+from microgate.toolkit.compiler.rules.policies import EVERY_REQUEST_HAS
 from microgate.toolkit.openapi.tree import shown
+from microgate.toolkit.project.policies import templates
 from microgate.toolkit.project.policies.keys import DEFAULT, UNAUTHENTICATED, UNLIMITED
 
 if TYPE_CHECKING:
@@ -17,20 +19,28 @@ if TYPE_CHECKING:
 
 def check(project: ResolvedProject, report: Report) -> None:
     plans = project.policies.of("subscription")
-    # Custom policies count every request, and a project without plans limits by tiers alone.
-    if not plans or project.policies.of("custom"):
+    # A project without plans limits by tiers alone.
+    if not plans:
         return
+    nobody_is_free = not _is_counted(project, EVERY_REQUEST_HAS)
+    caller_is_free = not _is_counted(project, {*EVERY_REQUEST_HAS, "userId"})
     for api in project.apis:
         if api.tier is not None and api.tier.value != UNLIMITED:
             continue
         free = [
             operation for operation in api.operations if operation.tier is None or operation.tier.value == UNLIMITED
         ]
-        if UNAUTHENTICATED not in plans:
+        if nobody_is_free and UNAUTHENTICATED not in plans:
             _say([one for one in free if _is_open(one)], "is open to all", UNAUTHENTICATED, report)
-        if DEFAULT not in plans and not _all_subscribe(project):
+        if caller_is_free and DEFAULT not in plans and not _all_subscribe(project):
             who = "callers without a subscription may call"
             _say([one for one in free if not one.security.opened_by], who, DEFAULT, report)
+
+
+def _is_counted(project: ResolvedProject, there: set[str]) -> bool:
+    """Whether a custom policy counts every request that has these: one that lacks what a template names is not counted."""
+    policies = project.policies.of("custom").values()
+    return any(not policy.shadow and templates.variables(policy.key_template) <= there for policy in policies)
 
 
 def _is_open(operation: ResolvedOperation) -> bool:
