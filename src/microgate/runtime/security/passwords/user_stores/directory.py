@@ -90,7 +90,9 @@ class Directory(RemoteStore):
             name = names.fill(self._settings.user_dn, attempt.user)
             # A directory does not say whether it is the name or the password; the next store may know the name.
             proved = await self._prove(name, attempt.password)
-            return Found(attempt.user, await self._scopes_of(name, attempt.user)) if proved else Refused.UNKNOWN
+            if not proved:
+                return Refused.UNKNOWN
+            return Found(names.prepared(attempt.user), await self._scopes_of(name, attempt.user))
         values = {"user": attempt.user.encode(), "dn": b""}
         question = Question(
             self._settings.search_base, 2, filters.encode(self._search, values), self._attributes, size_limit=2
@@ -104,7 +106,7 @@ class Directory(RemoteStore):
         if not name or not await self._prove(name, attempt.password):
             return Refused.WRONG
         scopes = _values(entries[0].attributes, self._settings.scope_attribute)
-        return Found(attempt.user, scopes | await self._scopes_of_groups(name, attempt.user))
+        return Found(names.prepared(attempt.user), scopes | await self._scopes_of_groups(name, attempt.user))
 
     async def _prove(self, name: str, password: bytes) -> bool:
         code = await self._use(self._proving, lambda one: one.bind(name, password), self._open)

@@ -306,3 +306,14 @@ def test_what_is_no_filter_stops_the_start(searching, text):
 def test_authorities_that_cannot_be_read_stop_the_start(searching):
     with pytest.raises(KeyMaterialError):
         Directory(searching(ca_file="/nowhere/ca.pem"))
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"search_base": "", "group_base": "", "user_dn": f"uid={{user}},{ldap.PEOPLE}"}]
+)
+def test_a_user_has_one_name_however_it_is_written(searching, changes):
+    """By which limits count her and blocks shut her out."""
+    written = ["ann", "ANN", "Ann", " ann", "ann  ", "\uff41nn", "a\u00adnn", "\u200bann"]
+    found = ask(searching(**changes), *((name, "annspass") for name in written))
+    assert {answer.name for answer in found[:3]} == {"ann"}
+    assert {answer.name for answer in found if isinstance(answer, Found)} == {"ann"}
