@@ -8,6 +8,7 @@ from microgate.runtime.throttling.choosing.custom import KnownKeys
 from microgate.runtime.throttling.counting.clock import LimitClock
 from microgate.runtime.throttling.counting.table import Table, open_region
 from microgate.runtime.throttling.limits import OWN_CAPACITY, Counting, Limit
+from microgate.runtime.throttling.strangers import Strangers
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from microgate.settings.model import Settings
 
 _UNREAD_BYTES = 64
-MAX_STRANGERS = 16_384
 
 # Which policies a level has its tiers from; API tiers are resource policies (WSO2 §4).
 _SPACES = {
@@ -49,25 +49,6 @@ class Links(NamedTuple):
     traffic_manager: Region | None = None  # what it has decided
 
 
-class Strangers:
-    """The counters of callers who did not say who they are, by API and address: of all APIs of a worker bounded together."""
-
-    def __init__(self) -> None:
-        self._by_api: dict[str, dict[str, Callers]] = {}
-        self._count = 0
-
-    def of(self, api_id: str) -> dict[str, Callers]:
-        return self._by_api.setdefault(api_id, {})
-
-    def make_room(self) -> None:
-        """Before one more is remembered."""
-        self._count += 1
-        if self._count > MAX_STRANGERS:
-            self._count = 1
-            for known in self._by_api.values():
-                known.clear()
-
-
 class ThrottlingContext:
     """`slot` is the worker's; `region` is None where nothing is shared."""
 
@@ -90,7 +71,7 @@ class ThrottlingContext:
         self._policies = {(policy.level, policy.name): policy for policy in plan.policies}
         self._spaces = {policy.level for policy in plan.policies}
         self._limits: dict[tuple[str, str], Limit | None] = {}
-        self.strangers = Strangers()
+        self.strangers: Strangers[Callers] = Strangers()
         self.known_keys = KnownKeys()
         self.decisions: memoryview[int]
         self.count_in(memoryview(bytearray(_UNREAD_BYTES)).cast("q"), {("", ""): 0})

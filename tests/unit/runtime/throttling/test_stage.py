@@ -31,7 +31,7 @@ def stages(policy):
 
 @pytest.mark.parametrize("policy", [NOBODY, BY_HEADER])
 def test_what_is_remembered_of_callers_does_not_grow_with_the_operations(exchange_of, policy, monkeypatch):
-    monkeypatch.setattr("microgate.runtime.throttling.context.MAX_STRANGERS", REMEMBERED)
+    monkeypatch.setattr("microgate.runtime.throttling.strangers.MAX_STRANGERS", REMEMBERED)
     monkeypatch.setattr("microgate.runtime.throttling.choosing.custom.MAX_REMEMBERED", REMEMBERED)
     asked = stages(policy)
     tracemalloc.start()

@@ -14,6 +14,7 @@ from microgate.runtime import faults
 from microgate.runtime.faults import Fault
 from microgate.runtime.throttling.choosing import identities, key_templates
 from microgate.runtime.throttling.counting.table import digest
+from microgate.runtime.throttling.strangers import Strangers
 from microgate.runtime.throttling.traffic_manager import properties, records
 from microgate.runtime.throttling.traffic_manager.event_sink import EventSink
 from microgate.runtime.throttling.traffic_manager.memory import ALONE_UNTIL, DECISIONS, FOREVER, place_of
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     Expand: TypeAlias = Callable[[Exchange], str | None]
 
-MAX_REMEMBERED = 4_096  # addresses of callers who did not say who they are
 
 UNKNOWN = Fault(faults.LIMITS_UNAVAILABLE, "throttle.traffic_manager")
 
@@ -55,6 +55,7 @@ class TrafficManager:
         self.settings = settings
         self.sight = Sight(region, settings.throttling, loop)
         self.events = EventSink(loop, channel, counter("throttle_events_dropped"))
+        self.strangers: Strangers[Caller] = Strangers()
         self._told: set[str] = set()
 
     def link(self, api: Api, operation: Operation, alone: Stage | None) -> Decided:
@@ -97,7 +98,8 @@ class Decided:
         self._shared = settings.compatibility.shared_default_tier
         self._gather = properties.link(settings, operation)
         self._known_as = f"traffic manager: {names.resource_key} {api.id}"
-        self._strangers: dict[str, Caller] = {}
+        self._known = manager.strangers
+        self._strangers = manager.strangers.of(self._known_as)
         self._expand: tuple[Expand, ...] = ()
         self._version = -1
 
@@ -157,8 +159,7 @@ class Decided:
     def _stranger(self, client: str) -> Caller:
         known = self._strangers.get(client)
         if known is None:
-            if len(self._strangers) >= MAX_REMEMBERED:
-                self._strangers.clear()
+            self._known.make_room()
             known = self._strangers[client] = records.of_nobody(self._names, client)
         return known
 
