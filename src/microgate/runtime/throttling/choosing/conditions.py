@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Check: TypeAlias = Callable[[Exchange], bool]
 
 MAX_REMEMBERED = 4_096  # addresses
+_MAX_KEPT = 64  # verdicts with one head
 _MAX_SEARCHED = 64  # values of one name that are searched; in a request with more, nothing is found behind them
 
 
@@ -67,7 +68,9 @@ def _of_header(name: bytes, find: Callable[[bytes], bool], *, invert: bool) -> C
         # The same head comes again and again on a connection; its verdict is kept with it.
         verdict: bool | None = derived.get(check)
         if verdict is None:
-            verdict = derived[check] = _any(find, values.of_header(exchange, name)) is not invert
+            verdict = _any(find, values.of_header(exchange, name)) is not invert
+            if len(derived) < _MAX_KEPT:
+                derived[check] = verdict
         return verdict
 
     return check
