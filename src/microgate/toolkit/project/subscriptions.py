@@ -11,6 +11,7 @@ from microgate.plan.model import ProjectApplication, ProjectSubscription, Subscr
 from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean
 from microgate.toolkit.openapi.cursor import Cursor, Located
+from microgate.toolkit.openapi.document import whole_file
 from microgate.toolkit.openapi.tree import shown
 from microgate.toolkit.openapi.values import Reader
 from microgate.toolkit.project import layout
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from microgate.toolkit.openapi.folder import Folder
 
 STATES = ("UNBLOCKED", "BLOCKED", "PROD_ONLY_BLOCKED", "ON_HOLD", "TIER_UPDATE_PENDING")
+NEARLY = ("subscriptions.yml", "subscriptions.json")
 ROOT_KEYS = ("required", "applications", "blocked")
 APPLICATION_KEYS = ("name", "owner", "tier", "productionKeys", "sandboxKeys", "subscriptions")
 SUBSCRIPTION_KEYS = ("api", "version", "tier", "state")
@@ -40,6 +42,10 @@ def read(folder: Folder, report: Report) -> SubscriptionsFile | None:
     """The file of a project; None where there is none."""
     path = folder.root / layout.SUBSCRIPTIONS
     if not path.exists():
+        for name in NEARLY:
+            if (folder.root / name).exists():
+                message = f"is not read: subscriptions are in `{layout.SUBSCRIPTIONS}`"
+                report.add(whole_file(catalogue.SUBSCRIPTION_VALUE, message, name, "rename the file"))
         return None
     document = folder.read(path, report, may_be_empty=True)
     if document is None or document.root is None:

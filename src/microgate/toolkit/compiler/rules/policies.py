@@ -38,6 +38,9 @@ def _check_tier(tier: Located[str], project: ResolvedProject, report: Report) ->
     if tier.value in policies or "resource" in project.policies.unread:
         return
     hint = did_you_mean(tier.value, [*policies, UNLIMITED], "define it under `resourcePolicies` in policies.yaml")
+    elsewhere = next((level for level, known in project.policies.levels.items() if tier.value in known), None)
+    if elsewhere is not None:
+        hint = f"`{shown(tier.value)}` is a policy of {elsewhere}Policies; tiers here are those of resourcePolicies"
     message = f"the policy `{shown(tier.value)}` is not defined"
     report.add(tier.at.diagnostic(catalogue.UNDEFINED_POLICY, message, hint))
 

@@ -11,6 +11,7 @@ from microgate.plan.model import Allowance, Policy
 from microgate.toolkit import catalogue
 from microgate.toolkit.nearest import did_you_mean
 from microgate.toolkit.openapi.cursor import Cursor
+from microgate.toolkit.openapi.document import whole_file
 from microgate.toolkit.openapi.tree import shown
 from microgate.toolkit.project import layout
 from microgate.toolkit.project.policies import allowances, blocks, conditions, templates, weights
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from microgate.plan.model import Block
     from microgate.toolkit.openapi.cursor import Located
     from microgate.toolkit.openapi.folder import Folder
+
+NEARLY = ("policies.yml", "policies.json")
 
 
 @dataclass
@@ -41,6 +44,12 @@ def read(folder: Folder, report: Report) -> PoliciesFile:
     found = PoliciesFile()
     path = folder.root / layout.POLICIES
     if not path.exists():
+        # Limits and blocks that nobody reads would be left out in silence.
+        for name in NEARLY:
+            if (folder.root / name).exists():
+                message = f"is not read: policies are in `{layout.POLICIES}`"
+                report.add(whole_file(catalogue.POLICY_VALUE, message, name, "rename the file"))
+                found.unread.update(LEVELS.values())
         return found
     document = folder.read(path, report, may_be_empty=True)
     if document is None or document.root is None:
