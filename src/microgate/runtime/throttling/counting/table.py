@@ -44,6 +44,10 @@ _FLAG_BITS = 4
 
 OVERFLOW_ROWS = 256  # for each kind of row, shared by the keys that found no room
 _SPARE_ROWS = 64 * OVERFLOW_ROWS
+# A key is at most so many rows behind its place, so that freed rows, which a search has to pass, cannot make it long. Of a full
+# table with as much churn as can be, one key in thousands finds no row there.
+_REACH = 256
+_FAR_REACH = 1 << 14  # of the rows that are shared
 _LOCK_BYTE = 0
 _TURN = 1 << 40
 _unpack = struct.Struct("<qq").unpack
@@ -193,12 +197,12 @@ class Table:
                 return self._enter(key, kind)
         return row
 
-    def _look(self, key: bytes) -> int:
+    def _look(self, key: bytes, reach: int = _REACH) -> int:
         high, low = _unpack(key)
         high |= 1
         cells, first, words, rows = self.cells, self._first, self._row_words, self.rows
         position: int = low % rows
-        for _ in range(rows):
+        for _ in range(min(reach, rows)):
             row = first + position * words
             word = cells[row]
             if word == high and cells[row + LOW] == low:
@@ -214,25 +218,30 @@ class Table:
         if row >= 0:
             cells[row + META] &= ~RETIRING
             return row
-        if cells[KEYS] >= self.capacity:
-            cells[SHARED_ROWS] += 1
-            key = digest("overflow", str(kind), str(key[0] % OVERFLOW_ROWS))
-            row = self._look(key)
+        if cells[KEYS] < self.capacity:
+            row = self._fill(key, kind, _REACH)
             if row >= 0:
-                cells[row + META] &= ~RETIRING
                 return row
-        return self._fill(key, kind)
+        cells[SHARED_ROWS] += 1
+        key = digest("overflow", str(kind), str(key[0] % OVERFLOW_ROWS))
+        row = self._look(key, _FAR_REACH)
+        if row >= 0:
+            cells[row + META] &= ~RETIRING
+            return row
+        return self._fill(key, kind, _FAR_REACH)
 
-    def _fill(self, key: bytes, kind: int) -> int:
+    def _fill(self, key: bytes, kind: int, reach: int) -> int:
+        """Give a key the first row that is free; -1 where none is within reach."""
         high, low = _unpack(key)
         cells, first, words, rows = self.cells, self._first, self._row_words, self.rows
         position: int = low % rows
-        row = first + position * words
-        for _ in range(rows):
+        for _ in range(min(reach, rows)):
+            row = first + position * words
             if cells[row] in (_EMPTY, _FREED):
                 break
             position = position + 1 if position + 1 < rows else 0
-            row = first + position * words
+        else:
+            return -1
         for cell in range(row + CELLS, row + words):
             cells[cell] = 0
         cells[row + META] = kind

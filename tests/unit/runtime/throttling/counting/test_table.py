@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -90,6 +92,40 @@ def test_a_killed_process_does_not_keep_the_lock():
         pass
     os.close(reader)
     os.close(writer)
+
+
+class Watched:
+    """Words of a table, and how many were read."""
+
+    def __init__(self, words):
+        self._words = words
+        self.reads = 0
+
+    def __getitem__(self, position):
+        self.reads += 1
+        return self._words[position]
+
+    def __setitem__(self, position, word):
+        self._words[position] = word
+
+
+def test_a_full_table_whose_keys_come_and_go_looks_for_new_ones_in_bounds():
+    _, (table,) = tables(1, capacity=3_000)
+    table.rows = 4_000  # as full as a table of a million keys gets
+    names = (digest(str(number)) for number in itertools.count())
+    words = table.cells = Watched(table.cells)
+    chance = Random(1)
+    rows: list[int] = []
+    for _ in range(25):
+        while table.cells[KEYS] < 3_000:
+            words.reads = 0
+            rows.append(table.find(next(names), meta(60)))
+            assert words.reads < 1_200
+        chance.shuffle(rows)
+        for row in rows[:1_000]:
+            table.free(row)
+        del rows[:1_000]
+    assert table.cells[SHARED_ROWS] < 60
 
 
 class TestLettingGo:
