@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, NamedTuple
-from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
     from microgate.runtime.exchange import Exchange
@@ -72,4 +71,6 @@ def version_of(exchange: Exchange) -> Version | None:
 
 
 def _text(value: str) -> str:
-    return escape(_FORBIDDEN.sub("?", value))
+    # What the standard library has for this takes its HTTP client along into every process.
+    plain = _FORBIDDEN.sub("?", value)
+    return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

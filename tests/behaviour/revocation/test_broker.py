@@ -10,14 +10,8 @@ import pytest
 
 from harness.credentials import mint
 from harness.revoking import Guarded
-from harness.services.broker import Broker, jms_map
+from harness.services.broker import jms_map
 from harness.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory):
-    with Broker(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 def _publish(broker, body, *, headers=None):

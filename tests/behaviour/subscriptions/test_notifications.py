@@ -12,7 +12,7 @@ import pytest
 from harness.credentials import bearer, mint
 from harness.descriptions import describe
 from harness.event_hub import EventHub
-from harness.services.broker import Broker, jms_map
+from harness.services.broker import jms_map
 from harness.waiting import wait_until
 
 TITLE = "Shop"
@@ -21,12 +21,6 @@ WORKERS = "[runtimeConfig]\nworkers = 2\n"
 REQUIRED = "[security]\nvalidateSubscriptions = true\n"
 SUBSCRIPTION = {"applicationId": 1, "apiId": 5, "policyId": "Gold"}
 BEFORE = 1_700_000_000_000  # milliseconds since 1970
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory):
-    with Broker(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 class Shop:

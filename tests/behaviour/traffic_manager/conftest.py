@@ -8,7 +8,6 @@ import pytest
 
 from harness.credentials import bearer
 from harness.descriptions import describe
-from harness.services.broker import Broker
 from harness.traffic_manager import TrafficManager
 from harness.waiting import wait_until
 
@@ -16,12 +15,6 @@ TITLE = "Shop"
 API = describe(["/a", "/b"], base="/shop", secured=True, title=TITLE)
 OPEN = describe(["/x"], base="/open", title="Open")
 WORKERS = "[runtimeConfig]\nworkers = 2\n"
-
-
-@pytest.fixture(scope="session")
-def broker(tmp_path_factory):
-    with Broker(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 class Shop:

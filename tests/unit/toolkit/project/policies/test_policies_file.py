@@ -17,7 +17,7 @@ from microgate.toolkit.project.policies import file, keys
 from microgate.toolkit.project.stubs import STUBS
 
 ONE = "{count: 5, unitTime: 1, timeUnit: min}"
-MANY, MORE = 100_000, 11_000
+MANY, MORE = 30_000, 11_000
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdef", "bcdefg", strict=True)
