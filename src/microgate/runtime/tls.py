@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from microgate.errors import KeyMaterialError, about
+from microgate.runtime.file_stamps import stamp_of
 from microgate.runtime.security.keystore import conversion, load_key_store, load_pem, self_signed_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from microgate.runtime.file_stamps import Stamp
     from microgate.runtime.security.certificates.client_trust import Demand
     from microgate.runtime.security.keystore import KeyStore
     from microgate.settings.model import Listener
-
-    Stamp = tuple[tuple[int, int, int], ...]
 
 log = logging.getLogger("microgate.tls")
 
@@ -89,15 +89,7 @@ class Certificate:
         return True
 
     def _look(self) -> Stamp:
-        found = []
-        for file in self._files:
-            try:
-                status = file.stat()
-            except OSError:
-                found.append((0, 0, 0))
-            else:
-                found.append((status.st_mtime_ns, status.st_ino, status.st_size))
-        return tuple(found)
+        return stamp_of(self._files)
 
     def _prove_and_load(self) -> None:
         """A load that fails would leave the live context broken, so the bytes go through another one first."""

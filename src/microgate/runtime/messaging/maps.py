@@ -6,6 +6,9 @@ What comes is anybody's bytes: whatever is no such body is None.
 from __future__ import annotations
 
 import struct
+from typing import Any
+
+import msgspec
 
 MAX_MESSAGE_BYTES = 1 << 20
 # org.apache.qpid.typedmessage.TypedBytesCodes: the values' sizes; texts end with a zero byte.
@@ -13,6 +16,24 @@ _SIZES = {1: 1, 2: 1, 4: 2, 5: 2, 6: 4, 7: 8, 8: 4, 9: 8}
 _BOOLEAN, _BYTES, _STRING, _NULL = 1, 3, 10, 11
 _WHOLE_NUMBERS = (4, 6, 7)
 _MAX_MEMBERS = 64
+
+
+def read_members(body: bytes, headers: dict[str, object]) -> dict[str, Any] | None:
+    """The members of a message in any of its forms: a JMS map, a JSON object, or headers without a body."""
+    if len(body) > MAX_MESSAGE_BYTES:
+        return None
+    if is_map(body):
+        return read_map(body)
+    return read_object(body) if body.strip() else headers
+
+
+def read_object(text: bytes) -> dict[str, Any] | None:
+    """A JSON object."""
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def is_map(body: bytes) -> bool:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from microgate.errors import KeyMaterialError
+from microgate.runtime.file_stamps import stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    Stamp = tuple[tuple[int, int, int], ...]
+    from microgate.runtime.file_stamps import Stamp
 
 T = TypeVar("T")
 
@@ -77,12 +78,4 @@ class FollowedFiles(Generic[T]):
         self._rest(asyncio.get_running_loop())
 
     def _look(self) -> Stamp:
-        found = []
-        for file in self._files:
-            try:
-                status = file.stat()
-            except OSError:
-                found.append((0, 0, 0))
-            else:
-                found.append((status.st_mtime_ns, status.st_ino, status.st_size))
-        return tuple(found)
+        return stamp_of(self._files)

@@ -10,13 +10,11 @@ import binascii
 import logging
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING, NamedTuple
 
 from microgate.runtime.messaging.addresses import place_of
 from microgate.runtime.messaging.brokers import Topic
-from microgate.runtime.messaging.maps import MAX_MESSAGE_BYTES, is_map, read_map
+from microgate.runtime.messaging.maps import read_members, read_object
 from microgate.runtime.security.fetch import make_tls
 from microgate.runtime.security.subscriptions.hub_store import milliseconds
 
@@ -82,18 +80,12 @@ class Notifications:
 
 def read_notification(body: bytes, headers: dict[str, object]) -> Notification | None:
     """What a message says, None for one that nobody understands: a JMS map, JSON, or headers without a body."""
-    if len(body) > MAX_MESSAGE_BYTES:
-        return None
-    members: Any = headers
-    if is_map(body):
-        members = read_map(body)
-    elif body.strip():
-        members = _object(body)
-    if not isinstance(members, dict):
+    members = read_members(body, headers)
+    if members is None:
         return None
     event_type, event = members.get("eventType"), members.get("event")
     if isinstance(event, str | bytes):
-        event = _object(_decoded(event))
+        event = read_object(_decoded(event))
     if not isinstance(event_type, str) or not isinstance(event, dict):
         return None
     return Notification(event_type, milliseconds(members.get("timestamp")), event)
@@ -104,11 +96,3 @@ def _decoded(text: str | bytes) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return b""
-
-
-def _object(text: bytes) -> dict[str, Any] | None:
-    try:
-        found = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
-    return found if isinstance(found, dict) else None

@@ -5,11 +5,11 @@ Anybody's bytes may come: what cannot be read is None, and nothing here raises. 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from microgate.runtime.messaging.maps import MAX_MESSAGE_BYTES, is_map, read_map
+from microgate.runtime.messaging.maps import read_members
 
 MAX_KEY = 4_096
 MAX_CONDITIONS = 65_536
@@ -49,14 +49,8 @@ Said: TypeAlias = Decision | Template | Blocked
 
 def read(body: bytes, headers: dict[str, object]) -> Said | None:
     """A JMS map, a JSON object, or headers without a body."""
-    if len(body) > MAX_MESSAGE_BYTES:
-        return None
-    members: Any = headers
-    if is_map(body):
-        members = read_map(body)
-    elif body.strip():
-        members = _object(body)
-    if not isinstance(members, dict):
+    members = read_members(body, headers)
+    if members is None:
         return None
     if "throttleKey" in members:
         return _decision(members)
@@ -118,10 +112,3 @@ def _number(value: object) -> int:
     if isinstance(value, float):
         value = int(value) if abs(value) < _LATEST_MS else 0
     return min(value, _LATEST_MS) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def _object(text: bytes) -> object:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
